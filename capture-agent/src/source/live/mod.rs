@@ -1,0 +1,1 @@
+//! Segments from the kernel half.

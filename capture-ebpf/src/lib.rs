@@ -1,0 +1,168 @@
+//! The contract between the halves: ring record, map keys and values, settings.
+//!
+//! Both halves compile this file, the kernel half for BPF and the user half for the host, so
+//! every type that crosses is `#[repr(C)]`, holds plain integers, and has no hidden padding.
+//! Integers are in host byte order; addresses are 16 bytes in network order, IPv4 as
+//! IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2).
+#![no_std]
+
+/// Names of the maps in the BPF object.
+pub mod map {
+    /// Ring buffer of [`RecordHeader`](super::RecordHeader)s, each followed by its payload.
+    pub const SEGMENTS: &str = "SEGMENTS";
+    /// Array of [`PORT_WORDS`](super::PORT_WORDS) words, a bit for each selected port.
+    pub const PORTS: &str = "PORTS";
+    /// LPM trie of selected hosts: 128-bit prefixes, the value is unused.
+    pub const HOSTS: &str = "HOSTS";
+    /// Per-CPU array of [`Verdict::COUNT`](super::Verdict::COUNT) packet counters for each hook.
+    pub const VERDICTS: &str = "VERDICTS";
+}
+
+/// Names of the programs in the BPF object.
+pub mod program {
+    /// TC (`classifier`) on ingress.
+    pub const TC_INGRESS: &str = "tc_ingress";
+    /// TC (`classifier`) on egress.
+    pub const TC_EGRESS: &str = "tc_egress";
+    /// XDP on ingress.
+    pub const XDP_INGRESS: &str = "xdp_ingress";
+}
+
+/// Names of the read-only globals that user space sets before it loads the object.
+pub mod setting {
+    /// `u8`: not 0 where every port is selected and [`PORTS`](super::map::PORTS) is not asked.
+    pub const ANY_PORT: &str = "ANY_PORT";
+    /// `u8`: not 0 where only the hosts in [`HOSTS`](super::map::HOSTS) are selected.
+    pub const SOME_HOSTS: &str = "SOME_HOSTS";
+}
+
+/// 64-bit words in [`map::PORTS`]: port `p` is bit `p % 64` of word `p / 64`.
+pub const PORT_WORDS: u32 = 65_536 / 64;
+
+/// The hooks that programs sit on.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// TC ingress.
+    TcIngress = 0,
+    /// TC egress.
+    TcEgress = 1,
+    /// XDP ingress.
+    XdpIngress = 2,
+}
+
+impl Hook {
+    /// How many hooks there are.
+    pub const COUNT: u32 = 3;
+
+    /// Every hook, in the order of its number.
+    pub const ALL: [Self; Self::COUNT as usize] =
+        [Self::TcIngress, Self::TcEgress, Self::XdpIngress];
+}
+
+/// What happened to a packet. Each packet that a hook sees gets exactly one verdict, so the
+/// counters of a hook add up to what it saw.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Handed over: the segment, whole, is in the ring.
+    HandedOver = 0,
+    /// Neither IPv4 nor IPv6.
+    NotIp = 1,
+    /// IP, but not TCP.
+    NotTcp = 2,
+    /// An IP fragment, which has no TCP header or not the whole segment.
+    Fragment = 3,
+    /// A header that is cut short or contradicts itself.
+    Malformed = 4,
+    /// TCP of other ports.
+    OtherPort = 5,
+    /// TCP of other hosts.
+    OtherHost = 6,
+    /// A segment without payload, SYN, FIN or RST, that only acknowledges.
+    PureAck = 7,
+    /// Selected, but the ring had no room: lost.
+    RingFull = 8,
+    /// Selected, but its payload could not be read from the packet: lost.
+    LoadFailed = 9,
+}
+
+impl Verdict {
+    /// How many verdicts there are.
+    pub const COUNT: u32 = 10;
+
+    /// Every verdict, in the order of its number.
+    pub const ALL: [Self; Self::COUNT as usize] = [
+        Self::HandedOver,
+        Self::NotIp,
+        Self::NotTcp,
+        Self::Fragment,
+        Self::Malformed,
+        Self::OtherPort,
+        Self::OtherHost,
+        Self::PureAck,
+        Self::RingFull,
+        Self::LoadFailed,
+    ];
+
+    /// The slot in [`map::VERDICTS`] that counts this verdict on `hook`.
+    #[must_use]
+    pub const fn slot(self, hook: Hook) -> u32 {
+        hook as u32 * Self::COUNT + self as u32
+    }
+}
+
+/// TCP flag bits as they stand in the header (RFC 9293 section 3.1).
+pub mod tcp_flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push function.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement field is significant.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer is significant.
+    pub const URG: u8 = 0x20;
+}
+
+/// Head of a ring record. `payload_len` bytes of TCP payload follow; what the record has beyond
+/// them is room that its size class left over.
+///
+/// A segment longer than the largest size class comes as several records in a row, with SYN on
+/// the first and FIN on the last alone.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// `CLOCK_MONOTONIC` when the hook saw the packet, in nanoseconds.
+    pub time_ns: u64,
+    /// The interface whose hook saw it.
+    pub ifindex: u32,
+    /// Payload bytes in this record.
+    pub payload_len: u32,
+    /// Sequence number of the first payload byte, or of SYN.
+    pub seq: u32,
+    /// Acknowledgement number; without meaning unless [`tcp_flag::ACK`] is set.
+    pub ack: u32,
+    /// Source address.
+    pub src_addr: [u8; 16],
+    /// Destination address.
+    pub dst_addr: [u8; 16],
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Window as it stands in the header, not scaled.
+    pub window: u16,
+    /// The bits of [`tcp_flag`].
+    pub tcp_flags: u8,
+    /// The [`Hook`] by its number.
+    pub hook: u8,
+}
+
+/// Bytes of a [`RecordHeader`].
+pub const RECORD_HEADER_LEN: usize = size_of::<RecordHeader>();
+
+const _: () = assert!(RECORD_HEADER_LEN == 64);
