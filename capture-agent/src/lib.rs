@@ -6,3 +6,12 @@
 pub mod segment;
 pub mod selection;
 pub mod source;
+pub mod stream;
+
+pub mod flow;
+pub mod http;
+
+pub mod engine;
+pub mod event;
+pub mod listener;
+pub mod output;

@@ -1,0 +1,137 @@
+//! What listeners and outputs receive.
+
+use std::sync::Arc;
+
+use crate::flow::{CloseReason, FlowId};
+use crate::http;
+use crate::segment::{Endpoint, Timestamp};
+use crate::source::Verdicts;
+use crate::stream;
+
+/// Which flow an event is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowInfo {
+    /// Its name, the same whenever a capture is replayed.
+    pub id: FlowId,
+    /// Who asks.
+    pub client: Endpoint,
+    /// Who answers.
+    pub server: Endpoint,
+    /// Where it was first seen, by the name of the interface; `None` where the source has none.
+    pub iface: Option<Arc<str>>,
+}
+
+/// An exchange and the flow it was on.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The flow it was on.
+    pub flow: FlowInfo,
+    /// What was asked and answered.
+    pub http: http::Exchange,
+}
+
+/// What became of a flow.
+#[derive(Clone, Debug)]
+pub struct FlowSummary {
+    /// The flow.
+    pub flow: FlowInfo,
+    /// When its first segment was seen.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// When its last segment was seen.
+    pub last_activity: Timestamp,
+    /// Why it ended.
+    pub close: CloseReason,
+    /// What the client sent.
+    pub to_server: stream::Counters,
+    /// What the server sent.
+    pub to_client: stream::Counters,
+    /// Exchanges that came out of it.
+    pub exchanges: u32,
+}
+
+/// What the engine did with the segments it was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineCounters {
+    /// Segments it was given. Each is one of the next three.
+    pub segments: u64,
+    /// Segments that belong to a flow.
+    pub segments_in_flows: u64,
+    /// Segments of a flow that had ended.
+    pub segments_after_close: u64,
+    /// Segments that open nothing and belong to nothing, as resets and acknowledgements do when
+    /// their flow is not known.
+    pub segments_without_flow: u64,
+    /// Payload bytes that were seen, each once.
+    pub bytes: u64,
+    /// Bytes that were sent and not seen.
+    pub gap_bytes: u64,
+    /// Resets out of the window, which were not believed.
+    pub resets_ignored: u64,
+    /// Flows that were opened.
+    pub flows_opened: u64,
+    /// Flows that are in the table.
+    pub flows_active: u64,
+    /// Flows that are gone, by reason: FIN, RST, idle, pressure, reused, end.
+    pub flows_closed: [u64; 6],
+    /// Exchanges that came out.
+    pub exchanges: u64,
+}
+
+/// Packets that a source saw, by what it did with them.
+#[derive(Clone, Debug)]
+pub struct SourcePackets {
+    /// The hook, or `file`.
+    pub source: &'static str,
+    /// What it did with them.
+    pub verdicts: Verdicts,
+}
+
+/// Events that had to be left out because the outputs could not keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Exchanges.
+    pub exchanges: u64,
+    /// Flow summaries.
+    pub flows: u64,
+}
+
+/// What one output has written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Where to: a path, or `-`.
+    pub output: String,
+    /// Exchanges.
+    pub exchanges: u64,
+    /// Flow summaries.
+    pub flows: u64,
+    /// Bytes, in all.
+    pub bytes: u64,
+}
+
+/// The ledger: where every packet, segment and exchange went.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// When the ledger was drawn up, by packet time.
+    pub time: Timestamp,
+    /// What the sources saw.
+    pub packets: Vec<SourcePackets>,
+    /// What the engine made of it.
+    pub engine: EngineCounters,
+    /// What was left out on the way to the outputs.
+    pub dropped: Dropped,
+    /// What the outputs wrote.
+    pub written: Vec<Written>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An exchange is over.
+    Exchange(Box<Exchange>),
+    /// A flow is gone.
+    Flow(Box<FlowSummary>),
+    /// The ledger was drawn up.
+    Stats(Box<Stats>),
+}

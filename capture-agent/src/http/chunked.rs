@@ -1,0 +1,238 @@
+//! The chunked transfer coding undone, a slice at a time.
+//!
+//! Follows RFC 9112 section 7.1. Invariant: constant memory; chunk extensions and trailers are
+//! passed over, up to a limit.
+
+/// Longest chunk-size line or trailer line, in bytes: stops a line that never ends.
+const MAX_LINE_BYTES: u32 = 16 << 10;
+/// Most bytes of trailer lines: stops trailers that never end.
+const MAX_TRAILER_BYTES: u32 = 64 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In the digits of a chunk size.
+    Size { digits: u8 },
+    /// After the digits, before the end of the line.
+    Extension,
+    /// In the bytes of a chunk.
+    Data,
+    /// After the bytes of a chunk, before the end of its line.
+    DataEnd,
+    /// In the trailer section; `empty` while nothing is in the line.
+    Trailer { empty: bool },
+    /// After the last line.
+    Done,
+}
+
+/// What the next bytes were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Content.
+    Data(&'a [u8]),
+    /// Framing: nothing to keep.
+    Framing,
+    /// The end of the message.
+    End,
+    /// Not the chunked coding.
+    Malformed,
+}
+
+/// A decoder of the chunked coding.
+#[derive(Clone, Debug)]
+pub struct Chunked {
+    state: State,
+    /// Bytes left in the chunk, or its size while that is read.
+    left: u64,
+    line_bytes: u32,
+    trailer_bytes: u32,
+}
+
+impl Default for Chunked {
+    fn default() -> Self {
+        Self { state: State::Size { digits: 0 }, left: 0, line_bytes: 0, trailer_bytes: 0 }
+    }
+}
+
+impl Chunked {
+    /// Takes what it can from the front of `bytes`; returns what that was and what is left.
+    pub fn take<'a>(&mut self, bytes: &'a [u8]) -> (Piece<'a>, &'a [u8]) {
+        if self.state == State::Data {
+            let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            let (data, rest) = bytes.split_at(len);
+            self.left -= len as u64;
+            if self.left == 0 {
+                self.begin_line(State::DataEnd);
+            }
+            return (Piece::Data(data), rest);
+        }
+        let mut rest = bytes;
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            if self.framing(*byte).is_none() {
+                return (Piece::Malformed, rest);
+            }
+            match self.state {
+                State::Data => break,
+                State::Done => return (Piece::End, rest),
+                _ => {}
+            }
+        }
+        (Piece::Framing, rest)
+    }
+
+    /// Passes over `len` bytes that were not seen, where they lie inside one chunk.
+    pub fn skip(&mut self, len: u64) -> bool {
+        if self.state != State::Data || len > self.left {
+            return false;
+        }
+        self.left -= len;
+        if self.left == 0 {
+            self.begin_line(State::DataEnd);
+        }
+        true
+    }
+
+    fn begin_line(&mut self, state: State) {
+        self.state = state;
+        self.line_bytes = 0;
+    }
+
+    /// Takes a byte that is not content; `None` where it cannot stand there.
+    fn framing(&mut self, byte: u8) -> Option<()> {
+        self.line_bytes += 1;
+        if self.line_bytes > MAX_LINE_BYTES {
+            return None;
+        }
+        match self.state {
+            State::Size { digits } => self.size(byte, digits)?,
+            State::Extension if byte == b'\n' => self.size_ended(),
+            State::DataEnd => match byte {
+                b'\r' => {}
+                b'\n' => {
+                    self.left = 0;
+                    self.begin_line(State::Size { digits: 0 });
+                }
+                _ => return None,
+            },
+            State::Trailer { empty } => self.trailer(byte, empty)?,
+            State::Extension | State::Data | State::Done => {}
+        }
+        Some(())
+    }
+
+    fn size(&mut self, byte: u8, digits: u8) -> Option<()> {
+        if let Some(digit) = char::from(byte).to_digit(16) {
+            // A size of 2^64 and more is no size: to wrap it would be to misread the stream.
+            self.left = self.left.checked_mul(16)?.checked_add(u64::from(digit))?;
+            self.state = State::Size { digits: digits.saturating_add(1) };
+            return Some(());
+        }
+        if digits == 0 {
+            return None;
+        }
+        match byte {
+            b'\n' => self.size_ended(),
+            b';' | b' ' | b'\t' | b'\r' => self.state = State::Extension,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn size_ended(&mut self) {
+        let next = if self.left == 0 { State::Trailer { empty: true } } else { State::Data };
+        self.begin_line(next);
+    }
+
+    fn trailer(&mut self, byte: u8, empty: bool) -> Option<()> {
+        self.trailer_bytes += 1;
+        if self.trailer_bytes > MAX_TRAILER_BYTES {
+            return None;
+        }
+        match byte {
+            b'\n' if empty => self.state = State::Done,
+            b'\n' => self.begin_line(State::Trailer { empty: true }),
+            b'\r' => {}
+            _ => self.state = State::Trailer { empty: false },
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out of `text` fed `step` bytes at a time: content, whether it ended, what is left.
+    fn decode(text: &[u8], step: usize) -> Option<(Vec<u8>, bool, Vec<u8>)> {
+        let mut chunked = Chunked::default();
+        let mut content = Vec::new();
+        let mut fed = 0;
+        for part in text.chunks(step) {
+            fed += part.len();
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (piece, after) = chunked.take(rest);
+                rest = after;
+                match piece {
+                    Piece::Data(data) => content.extend_from_slice(data),
+                    Piece::Framing => {}
+                    Piece::End => {
+                        return Some((content, true, text[fed - rest.len()..].to_vec()));
+                    }
+                    Piece::Malformed => return None,
+                }
+            }
+        }
+        Some((content, false, Vec::new()))
+    }
+
+    #[test]
+    fn chunks_come_out_whole_however_they_are_cut() {
+        let text = b"5\r\nhello\r\n1;a=\"b\"\r\n \r\n005\r\nworld\r\n0\r\nT: x\r\n\r\nHTTP/1.1";
+        for step in 1..=text.len() {
+            let (content, ended, left) = decode(text, step).unwrap();
+            assert_eq!(content, b"hello world", "{step}");
+            assert!(ended);
+            assert_eq!(left, b"HTTP/1.1");
+        }
+    }
+
+    #[test]
+    fn bare_line_feeds_are_line_ends() {
+        assert_eq!(decode(b"3\nabc\n0\n\n", 1).unwrap(), (b"abc".to_vec(), true, vec![]));
+    }
+
+    #[test]
+    fn what_is_no_size_is_malformed() {
+        let texts: [&[u8]; 6] = [
+            b"\r\n",
+            b"g\r\n",
+            b"-1\r\n",
+            b"3x\r\nabc\r\n",
+            b"10000000000000000\r\n",
+            b"3\r\nabcd\r\n",
+        ];
+        for text in texts {
+            assert_eq!(decode(text, text.len()), None, "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_line_that_never_ends_is_malformed() {
+        let endless = vec![b'a'; 20_000];
+        let extension = [b"1;", &endless[..]].concat();
+        assert_eq!(decode(&extension, 1_000), None);
+        let trailers = [b"0\r\n".to_vec(), b"a: b\r\n".repeat(12_000)].concat();
+        assert_eq!(decode(&trailers, 1_000), None);
+    }
+
+    #[test]
+    fn a_hole_inside_a_chunk_can_be_passed_over() {
+        let mut chunked = Chunked::default();
+        assert_eq!(chunked.take(b"a\r\n"), (Piece::Framing, &b""[..]));
+        assert_eq!(chunked.take(b"abc"), (Piece::Data(b"abc"), &b""[..]));
+        assert!(!chunked.clone().skip(8));
+        assert!(chunked.skip(7));
+        assert_eq!(chunked.take(b"\r\n0\r\n\r\n"), (Piece::End, &b""[..]));
+    }
+}

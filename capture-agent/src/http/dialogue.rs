@@ -1,0 +1,369 @@
+//! Which response answers which request.
+//!
+//! Follows RFC 9112 section 9.3: responses come in the order of their requests. Where bytes were
+//! lost that order does not tell, and causality has to: a response acknowledges the first byte of
+//! the request that it answers, and begins no sooner than where the client had acknowledged to
+//! when it sent that request. Invariant: where neither order nor causality tells, the response
+//! and the requests in doubt stay alone.
+
+use std::collections::VecDeque;
+
+use super::exchange::{Anomalies, Anomaly, Body, Exchange, Message, State as Seen, Timing};
+use super::framing::{self, Framing};
+use super::head::{RequestHead, ResponseHead};
+use super::parser::{Handler, Start};
+use crate::segment::Timestamp;
+
+/// Most requests of one flow that may wait for their responses: stops a client that only asks.
+const MAX_WAITING: usize = 1024;
+
+#[derive(Debug)]
+struct Waiting {
+    message: Message<RequestHead>,
+    start: Start,
+    /// Whether no more of it will come.
+    over: bool,
+    /// Requests before this one were lost, so that a response may be to one of them.
+    in_doubt: bool,
+}
+
+#[derive(Debug, Default)]
+struct Transaction {
+    request: Option<Waiting>,
+    response: Option<Message<ResponseHead>>,
+    response_over: bool,
+    informational: Vec<ResponseHead>,
+    anomalies: Anomalies,
+}
+
+impl Transaction {
+    fn is_over(&self) -> bool {
+        self.response_over && self.request.as_ref().is_none_or(|request| request.over)
+    }
+}
+
+/// The requests of a flow that wait for their responses, in order.
+#[derive(Debug, Default)]
+pub(super) struct Dialogue {
+    /// The response that is being read, and any that came before it, belongs to the first one.
+    queue: VecDeque<Transaction>,
+    next_index: u32,
+    /// Requests were lost since the last one that was seen.
+    requests_lost: bool,
+    /// Responses were lost, so that their order does not tell which request they answer.
+    responses_lost: bool,
+    /// HTTP has ended on this flow.
+    tunnel: bool,
+}
+
+impl Dialogue {
+    /// Whether HTTP has ended on this flow, by an upgrade or as a tunnel.
+    #[must_use]
+    pub(super) const fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
+    /// Exchanges that have come out.
+    #[must_use]
+    pub(super) const fn exchanges(&self) -> u32 {
+        self.next_index
+    }
+
+    /// The flow is gone: what waits comes out as it is.
+    pub(super) fn close(&mut self, seen: Seen, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        for transaction in &mut self.queue {
+            if let Some(request) = transaction.request.as_mut().filter(|request| !request.over) {
+                request.message.state = seen;
+            }
+            let response = transaction.response.as_mut();
+            if let Some(response) = response.filter(|_| !transaction.response_over) {
+                response.state = seen;
+            }
+        }
+        while !self.queue.is_empty() {
+            self.emit_first(connect_ns, out);
+        }
+    }
+
+    fn emit_first(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        let Some(transaction) = self.queue.pop_front() else { return };
+        let request = transaction.request.map(|waiting| waiting.message);
+        let response = transaction.response;
+        if request.is_none() && response.is_none() {
+            return;
+        }
+        let connect_ns = connect_ns.filter(|_| self.next_index == 0);
+        let timing = timing(request.as_ref(), response.as_ref(), connect_ns);
+        out.push(Exchange {
+            index: self.next_index,
+            request,
+            response,
+            informational: transaction.informational,
+            timing,
+            anomalies: transaction.anomalies,
+        });
+        self.next_index += 1;
+    }
+
+    fn emit_finished(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        while self.queue.front().is_some_and(Transaction::is_over) {
+            self.emit_first(connect_ns, out);
+        }
+    }
+
+    /// Brings the transaction that a response at `start` belongs to to the front.
+    fn find_request(&mut self, start: Start, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        // An early answer ends its request's turn, however much of the request is still to come.
+        if self.queue.front().is_some_and(|first| first.response.is_some()) {
+            self.emit_first(connect_ns, out);
+        }
+        if self.responses_lost {
+            self.leave_unanswered(start, connect_ns, out);
+        }
+        let in_doubt = self
+            .queue
+            .front()
+            .and_then(|first| first.request.as_ref())
+            .is_some_and(|request| request.in_doubt && is_answered_by(request, start));
+        if in_doubt {
+            self.emit_first(connect_ns, out);
+        }
+        let fits = self.queue.front().is_some_and(|first| match &first.request {
+            Some(request) => is_answered_by(request, start),
+            // An interim response to a request that was not seen has come before.
+            None => true,
+        });
+        if !fits {
+            self.queue.push_front(Transaction::default());
+        }
+    }
+
+    /// After lost responses: lets go the requests that one of those may have answered.
+    fn leave_unanswered(&mut self, start: Start, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        loop {
+            let mut requests = self.queue.iter().filter_map(|waiting| waiting.request.as_ref());
+            let (Some(first), second) = (requests.next(), requests.next()) else { break };
+            let Some(second) = second.filter(|second| is_answered_by(second, start)) else { break };
+            // The client had a response between the two, so the first one's answer is behind.
+            // Had it not, either may be meant: both stay alone.
+            let pipelined = second.start.mark.acked <= first.start.mark.acked;
+            self.emit_first(connect_ns, out);
+            if pipelined {
+                if let Some(second) =
+                    self.queue.iter_mut().find_map(|waiting| waiting.request.as_mut())
+                {
+                    second.in_doubt = true;
+                }
+            }
+        }
+        self.responses_lost = false;
+    }
+
+    fn current_request(&mut self) -> Option<&mut Transaction> {
+        let last = self.queue.back_mut()?;
+        last.request.as_ref().is_some_and(|request| !request.over).then_some(last)
+    }
+
+    fn current_response(&mut self) -> Option<&mut Transaction> {
+        let first = self.queue.front_mut()?;
+        (first.response.is_some() && !first.response_over).then_some(first)
+    }
+}
+
+/// Whether causality lets a response that starts there answer this request.
+fn is_answered_by(request: &Waiting, response: Start) -> bool {
+    request.start.offset < response.mark.acked && request.start.mark.acked <= response.offset
+}
+
+fn timing(
+    request: Option<&Message<RequestHead>>,
+    response: Option<&Message<ResponseHead>>,
+    connect_ns: Option<u64>,
+) -> Timing {
+    let whole = |state: Seen| matches!(state, Seen::Complete | Seen::Gap);
+    let request_end = request.filter(|m| whole(m.state)).map(|m| m.last_byte);
+    let response_end = response.filter(|m| whole(m.state)).map(|m| m.last_byte);
+    let between = |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.nanos_since(from?));
+    Timing {
+        connect_ns,
+        request_ns: between(request.map(|m| m.first_byte), request_end),
+        wait_ns: between(request_end, response.map(|m| m.first_byte)),
+        response_ns: between(response.map(|m| m.first_byte), response_end),
+        total_ns: between(request.map(|m| m.first_byte), response_end),
+    }
+}
+
+/// What the two handlers below share: the flow's dialogue, and where its exchanges go.
+#[derive(Debug)]
+pub(super) struct Scribe<'a> {
+    /// The flow's dialogue.
+    pub(super) dialogue: &'a mut Dialogue,
+    /// How many bytes of each body are kept.
+    pub(super) keep: usize,
+    /// How long the flow took to open, where that was seen.
+    pub(super) connect_ns: Option<u64>,
+    /// Where finished exchanges go.
+    pub(super) out: &'a mut Vec<Exchange>,
+}
+
+fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
+    Message {
+        head,
+        body: Body::default(),
+        // Until it is known better.
+        state: Seen::Open,
+        lost_bytes: 0,
+        first_byte: start.mark.time,
+        last_byte,
+    }
+}
+
+impl<H> Message<H> {
+    fn content(&mut self, bytes: &[u8], time: Timestamp, keep: usize) {
+        self.body.push(bytes, keep);
+        self.last_byte = self.last_byte.max(time);
+    }
+
+    fn end(&mut self, time: Timestamp) {
+        self.last_byte = self.last_byte.max(time);
+        self.state = if self.lost_bytes > 0 { Seen::Gap } else { Seen::Complete };
+    }
+}
+
+/// Takes what is found in the client's direction.
+#[derive(Debug)]
+pub(super) struct Requests<'a>(pub(super) Scribe<'a>);
+
+impl Handler<RequestHead> for Requests<'_> {
+    fn head(&mut self, head: RequestHead, start: Start, last_byte: Timestamp) -> Framing {
+        let dialogue = &mut *self.0.dialogue;
+        if dialogue.queue.len() >= MAX_WAITING {
+            dialogue.emit_first(self.0.connect_ns, self.0.out);
+        }
+        let mut anomalies = Anomalies::default();
+        let framing = framing::of_request(&head, &mut anomalies);
+        let in_doubt = std::mem::take(&mut dialogue.requests_lost);
+        let message = open_message(head, start, last_byte);
+        dialogue.queue.push_back(Transaction {
+            request: Some(Waiting { message, start, over: false, in_doubt }),
+            anomalies,
+            ..Transaction::default()
+        });
+        framing
+    }
+
+    fn content(&mut self, bytes: &[u8], time: Timestamp) {
+        let keep = self.0.keep;
+        if let Some(request) = self.request() {
+            request.message.content(bytes, time, keep);
+        }
+    }
+
+    fn lost(&mut self, len: u64) {
+        if let Some(request) = self.request() {
+            request.message.lost_bytes += len;
+        }
+    }
+
+    fn end(&mut self, time: Timestamp) {
+        if let Some(request) = self.request() {
+            request.message.end(time);
+            request.over = true;
+        }
+        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
+    }
+
+    fn broken_off(&mut self, seen: Seen) {
+        if let Some(request) = self.request() {
+            request.message.state = seen;
+            request.over = true;
+        }
+        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
+    }
+
+    fn anomaly(&mut self, anomaly: Anomaly) {
+        if let Some(transaction) = self.0.dialogue.current_request() {
+            transaction.anomalies.add(anomaly);
+        }
+    }
+
+    fn out_of_step(&mut self) {
+        self.0.dialogue.requests_lost = true;
+    }
+}
+
+impl Requests<'_> {
+    fn request(&mut self) -> Option<&mut Waiting> {
+        self.0.dialogue.current_request()?.request.as_mut()
+    }
+}
+
+/// Takes what is found in the server's direction.
+#[derive(Debug)]
+pub(super) struct Responses<'a>(pub(super) Scribe<'a>);
+
+impl Handler<ResponseHead> for Responses<'_> {
+    fn head(&mut self, head: ResponseHead, start: Start, last_byte: Timestamp) -> Framing {
+        let dialogue = &mut *self.0.dialogue;
+        dialogue.find_request(start, self.0.connect_ns, self.0.out);
+        let Some(transaction) = dialogue.queue.front_mut() else { return Framing::Unknown };
+        let method = transaction.request.as_ref().map(|request| request.message.head.method());
+        let framing = framing::of_response(&head, method, &mut transaction.anomalies);
+        if framing == Framing::Interim {
+            transaction.informational.push(head);
+            return framing;
+        }
+        transaction.response = Some(open_message(head, start, last_byte));
+        dialogue.tunnel |= framing == Framing::Tunnel;
+        framing
+    }
+
+    fn content(&mut self, bytes: &[u8], time: Timestamp) {
+        let keep = self.0.keep;
+        if let Some(response) = self.response() {
+            response.content(bytes, time, keep);
+        }
+    }
+
+    fn lost(&mut self, len: u64) {
+        if let Some(response) = self.response() {
+            response.lost_bytes += len;
+        }
+    }
+
+    fn end(&mut self, time: Timestamp) {
+        if let Some(transaction) = self.0.dialogue.current_response() {
+            if let Some(response) = &mut transaction.response {
+                response.end(time);
+            }
+            transaction.response_over = true;
+        }
+        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
+    }
+
+    fn broken_off(&mut self, seen: Seen) {
+        if let Some(transaction) = self.0.dialogue.current_response() {
+            if let Some(response) = &mut transaction.response {
+                response.state = seen;
+            }
+            transaction.response_over = true;
+        }
+        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
+    }
+
+    fn anomaly(&mut self, anomaly: Anomaly) {
+        if let Some(transaction) = self.0.dialogue.current_response() {
+            transaction.anomalies.add(anomaly);
+        }
+    }
+
+    fn out_of_step(&mut self) {
+        self.0.dialogue.responses_lost = true;
+    }
+}
+
+impl Responses<'_> {
+    fn response(&mut self) -> Option<&mut Message<ResponseHead>> {
+        self.0.dialogue.current_response()?.response.as_mut()
+    }
+}

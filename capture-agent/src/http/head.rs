@@ -1,0 +1,479 @@
+//! Heads of HTTP/1 messages: start line and header fields, kept as the bytes they were.
+//!
+//! Follows RFC 9112 sections 2 to 5 by httparse. Invariants: spans lie inside `text`; the value of
+//! a secret header is overwritten before the head is stored, unless it was asked for.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Bounds on a head, and what is kept of it.
+#[derive(Clone, Debug)]
+pub struct HeadRules {
+    /// Longest head, in bytes: stops a head that never ends.
+    pub max_bytes: usize,
+    /// Most header fields, at most [`MAX_HEADERS`].
+    pub max_headers: usize,
+    /// Whether the values of secret headers are kept.
+    pub show_secrets: bool,
+}
+
+/// The most header fields that can be asked for: what is laid out for them costs stack.
+pub const MAX_HEADERS: usize = 256;
+
+impl Default for HeadRules {
+    fn default() -> Self {
+        Self { max_bytes: 64 << 10, max_headers: MAX_HEADERS, show_secrets: false }
+    }
+}
+
+/// Headers whose values let somebody act as somebody else (RFC 9110 section 11.6, RFC 6265).
+const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+
+/// What stands in place of a secret.
+pub const REDACTED: &[u8] = b"[redacted]";
+
+/// Why bytes are not a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// Not HTTP/1 by its syntax.
+    Malformed,
+    /// More header fields than [`HeadRules::max_headers`].
+    TooManyHeaders,
+}
+
+type Span = Range<u32>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    name: Span,
+    /// `None` where it was a secret.
+    value: Option<Span>,
+}
+
+/// What requests and responses have in common: version and header fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    text: Box<[u8]>,
+    minor_version: u8,
+    fields: Box<[Field]>,
+    len: u32,
+}
+
+impl Head {
+    /// Bytes of the head on the wire, with the empty line that ends it.
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether the head has no bytes: never.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// `x` of `HTTP/1.x`.
+    #[must_use]
+    pub const fn minor_version(&self) -> u8 {
+        self.minor_version
+    }
+
+    /// Names and values in the order they were sent, secrets as [`REDACTED`].
+    pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| {
+            let value = field.value.as_ref().map_or(REDACTED, |value| self.slice(value));
+            (self.slice(&field.name), value)
+        })
+    }
+
+    /// Values of every header field of this name, in the order they were sent.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers()
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// Value of the first header field of this name.
+    #[must_use]
+    pub fn value<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        self.values(name).next()
+    }
+
+    /// Whether a comma-separated header has this member, in any case (RFC 9110 section 5.6.1).
+    #[must_use]
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.values(name)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    fn slice(&self, span: &Span) -> &[u8] {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    fn build(
+        text: &[u8],
+        minor_version: Option<u8>,
+        headers: &[httparse::Header<'_>],
+        rules: &HeadRules,
+    ) -> Self {
+        let mut owned: Box<[u8]> = text.into();
+        let fields = headers
+            .iter()
+            .map(|header| {
+                let value = span_in(text, header.value);
+                let secret = !rules.show_secrets
+                    && SECRET_HEADERS.iter().any(|name| header.name.eq_ignore_ascii_case(name));
+                if secret {
+                    wipe(&mut owned, &value);
+                }
+                Field {
+                    name: span_in(text, header.name.as_bytes()),
+                    value: (!secret).then_some(value),
+                }
+            })
+            .collect();
+        Self {
+            text: owned,
+            minor_version: minor_version.unwrap_or_default(),
+            fields,
+            len: text.len() as u32,
+        }
+    }
+}
+
+fn wipe(text: &mut [u8], span: &Span) {
+    if let Some(bytes) = text.get_mut(span.start as usize..span.end as usize) {
+        bytes.fill(b'*');
+    }
+}
+
+/// Where `part`, a slice of `text`, lies in it.
+fn span_in(text: &[u8], part: &[u8]) -> Span {
+    let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+    if start > text.len() {
+        return 0..0; // httparse's empty slices may be its own
+    }
+    start as u32..(start + part.len()) as u32
+}
+
+/// Head of a request (RFC 9112 section 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    head: Head,
+    method: Span,
+    target: Span,
+}
+
+impl RequestHead {
+    /// Version and header fields.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The method as it was sent.
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        self.head.slice(&self.method)
+    }
+
+    /// The request target as it was sent, in any of its four forms (RFC 9112 section 3.2).
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        self.head.slice(&self.target)
+    }
+}
+
+/// Head of a response (RFC 9112 section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    head: Head,
+    status: u16,
+    reason: Span,
+}
+
+impl ResponseHead {
+    /// Version and header fields.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The status code.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason phrase, often empty.
+    #[must_use]
+    pub fn reason(&self) -> &[u8] {
+        self.head.slice(&self.reason)
+    }
+
+    /// Whether a final response is still to come (RFC 9110 section 15.2). 101 is the last one of
+    /// its connection.
+    #[must_use]
+    pub const fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+}
+
+/// What requests and responses are parsed to.
+pub trait Parse: Sized {
+    /// Parses a whole head: start line, header fields, empty line.
+    ///
+    /// # Errors
+    /// What keeps the bytes from being a head.
+    fn parse(text: &[u8], rules: &HeadRules) -> Result<Self, HeadError>;
+
+    /// Version and header fields.
+    fn common(&self) -> &Head;
+
+    /// Whether a head can begin like this. Only the start line is looked at, and only as far as
+    /// it is there.
+    fn may_begin(text: &[u8]) -> bool;
+
+    /// Whether bytes in the middle of a stream are taken for the start of a head: stricter than
+    /// [`Parse::may_begin`], because anything may stand there.
+    fn plausibly_begins(text: &[u8]) -> bool;
+}
+
+type HeaderRoom<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_HEADERS];
+
+fn header_room<'a, 'b>(
+    room: &'b mut HeaderRoom<'a>,
+    rules: &HeadRules,
+) -> &'b mut [MaybeUninit<httparse::Header<'a>>] {
+    room.get_mut(..rules.max_headers).unwrap_or_default()
+}
+
+fn checked(result: httparse::Result<usize>) -> Result<(), HeadError> {
+    match result {
+        Ok(httparse::Status::Complete(_)) => Ok(()),
+        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders),
+        Ok(httparse::Status::Partial) | Err(_) => Err(HeadError::Malformed),
+    }
+}
+
+impl Parse for RequestHead {
+    fn parse(text: &[u8], rules: &HeadRules) -> Result<Self, HeadError> {
+        let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        checked(config.parse_request_with_uninit_headers(
+            &mut request,
+            text,
+            header_room(&mut room, rules),
+        ))?;
+        Ok(Self {
+            method: span_in(text, request.method.unwrap_or_default().as_bytes()),
+            target: span_in(text, request.path.unwrap_or_default().as_bytes()),
+            head: Head::build(text, request.version, request.headers, rules),
+        })
+    }
+
+    fn common(&self) -> &Head {
+        &self.head
+    }
+
+    fn may_begin(text: &[u8]) -> bool {
+        let text = skip_empty_lines(text);
+        let line = first_line(text);
+        let method_end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+        let method = line.get(..method_end).unwrap_or_default();
+        // A method is a token (RFC 9110 section 9.1); none that is in use is longer.
+        let token = method.len() <= 32 && method.iter().all(|byte| is_token(*byte));
+        let whole = line.len() < text.len();
+        token
+            && (!whole || (!method.is_empty() && memchr::memmem::find(line, b" HTTP/1.").is_some()))
+    }
+
+    fn plausibly_begins(text: &[u8]) -> bool {
+        METHODS.iter().any(|method| {
+            text.strip_prefix(method.as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '))
+        }) && Self::may_begin(text)
+    }
+}
+
+impl Parse for ResponseHead {
+    fn parse(text: &[u8], rules: &HeadRules) -> Result<Self, HeadError> {
+        let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let mut config = httparse::ParserConfig::default();
+        config
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true);
+        checked(config.parse_response_with_uninit_headers(
+            &mut response,
+            text,
+            header_room(&mut room, rules),
+        ))?;
+        Ok(Self {
+            status: response.code.unwrap_or_default(),
+            reason: span_in(text, response.reason.unwrap_or_default().as_bytes()),
+            head: Head::build(text, response.version, response.headers, rules),
+        })
+    }
+
+    fn common(&self) -> &Head {
+        &self.head
+    }
+
+    fn may_begin(text: &[u8]) -> bool {
+        let text = skip_empty_lines(text);
+        let known = text.len().min(b"HTTP/1.".len());
+        text.get(..known) == b"HTTP/1.".get(..known)
+    }
+
+    fn plausibly_begins(text: &[u8]) -> bool {
+        text.starts_with(b"HTTP/1.") && Self::may_begin(text)
+    }
+}
+
+/// Methods of the IANA registry that clients use, for finding a request amid unknown bytes.
+const METHODS: [&str; 23] = [
+    "GET",
+    "POST",
+    "PUT",
+    "HEAD",
+    "DELETE",
+    "OPTIONS",
+    "PATCH",
+    "CONNECT",
+    "TRACE",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
+    "MKCALENDAR",
+    "CHECKOUT",
+    "MERGE",
+    "QUERY",
+    "ACL",
+];
+
+/// A character of a token (RFC 9110 section 5.6.2).
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+}
+
+/// Empty lines before a message are skipped (RFC 9112 section 2.2).
+fn skip_empty_lines(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(text.len());
+    text.get(start..).unwrap_or_default()
+}
+
+fn first_line(text: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
+}
+
+/// How many bytes the first head in `text` takes up, the empty line that ends it included.
+/// The first `scanned` bytes are known not to end one.
+#[must_use]
+pub fn head_len(text: &[u8], scanned: usize) -> Option<usize> {
+    let first = text.len() - skip_empty_lines(text).len();
+    // The end may straddle what was scanned: "\n\r" + "\n".
+    let mut at = scanned.saturating_sub(2).max(first);
+    while let Some(newline) = memchr::memchr(b'\n', text.get(at..)?) {
+        at += newline + 1;
+        match text.get(at..)? {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Result<RequestHead, HeadError> {
+        RequestHead::parse(text.as_bytes(), &HeadRules::default())
+    }
+
+    #[test]
+    fn a_request_head_gives_its_parts() {
+        let text = "GET /a?b HTTP/1.1\r\nHost: example.com\r\nX: 1\r\nx: 2\r\n\r\n";
+        let head = request(text).unwrap();
+        assert_eq!(head.method(), b"GET");
+        assert_eq!(head.target(), b"/a?b");
+        assert_eq!(head.head().minor_version(), 1);
+        assert_eq!(head.head().len() as usize, text.len());
+        assert_eq!(head.head().value("host"), Some(&b"example.com"[..]));
+        assert_eq!(head.head().values("x").collect::<Vec<_>>(), [b"1", b"2"]);
+    }
+
+    #[test]
+    fn a_response_head_gives_its_parts() {
+        let text = b"HTTP/1.0 404 Not Found\r\nConnection: close, X\r\n\r\n";
+        let head = ResponseHead::parse(text, &HeadRules::default()).unwrap();
+        assert_eq!(head.status(), 404);
+        assert_eq!(head.reason(), b"Not Found");
+        assert_eq!(head.head().minor_version(), 0);
+        assert!(head.head().has_token("connection", "CLOSE"));
+        assert!(!head.head().has_token("connection", "clo"));
+        let bare = ResponseHead::parse(b"HTTP/1.1 200\r\n\r\n", &HeadRules::default()).unwrap();
+        assert_eq!((bare.status(), bare.reason()), (200, &b""[..]));
+    }
+
+    #[test]
+    fn secrets_are_not_in_the_stored_head() {
+        let text = "GET / HTTP/1.1\r\nauthorization: Basic c2VjcmV0\r\nCookie: s=c2VjcmV0\r\n\r\n";
+        let head = request(text).unwrap();
+        assert_eq!(head.head().value("Authorization"), Some(REDACTED));
+        assert_eq!(head.head().value("cookie"), Some(REDACTED));
+        assert!(memchr::memmem::find(&head.head().text, b"c2VjcmV0").is_none());
+        let rules = HeadRules { show_secrets: true, ..HeadRules::default() };
+        let shown = RequestHead::parse(text.as_bytes(), &rules).unwrap();
+        assert_eq!(shown.head().value("cookie"), Some(&b"s=c2VjcmV0"[..]));
+    }
+
+    #[test]
+    fn more_headers_than_allowed_are_refused() {
+        let rules = HeadRules { max_headers: 2, ..HeadRules::default() };
+        let head = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
+        assert!(RequestHead::parse(head(2).as_bytes(), &rules).is_ok());
+        assert_eq!(RequestHead::parse(head(3).as_bytes(), &rules), Err(HeadError::TooManyHeaders));
+    }
+
+    #[test]
+    fn a_head_ends_at_its_empty_line() {
+        assert_eq!(head_len(b"GET / HTTP/1.1\r\nA: b\r\n\r\nbody\r\n\r\n", 0), Some(24));
+        assert_eq!(head_len(b"GET / HTTP/1.1\nA: b\n\nbody", 0), Some(21));
+        assert_eq!(head_len(b"GET / HTTP/1.1\r\nA: b\r\n", 0), None);
+        assert_eq!(head_len(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", 0), Some(22));
+        let text = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
+        for scanned in 0..text.len() {
+            assert_eq!(head_len(text, scanned), Some(text.len()), "{scanned}");
+        }
+    }
+
+    #[test]
+    fn http_is_told_apart_by_its_first_bytes() {
+        for text in ["", "G", "GET", "GET ", "GET /long", "M-SEARCH * HTTP/1.1\r\n", "\r\nGET / HT"]
+        {
+            assert!(RequestHead::may_begin(text.as_bytes()), "{text:?}");
+        }
+        let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+        let texts: [&[u8]; 5] =
+            [tls, b"SSH-2.0-OpenSSH_9.2\r\n", b"EHLO x\r\n", b"\0", b"GET / HTTP/2.0\r\n"];
+        for text in texts {
+            assert!(!RequestHead::may_begin(text), "{text:?}");
+        }
+        assert!(ResponseHead::may_begin(b"HTT"));
+        assert!(!ResponseHead::may_begin(b"220 mail ESMTP"));
+        assert!(RequestHead::plausibly_begins(b"POST /x HTTP/1.1\r\n"));
+        assert!(!RequestHead::plausibly_begins(b"some text in a body"));
+    }
+}

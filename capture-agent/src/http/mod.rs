@@ -1,0 +1,134 @@
+//! HTTP/1 on one flow: from ordered bytes in both directions to exchanges.
+//!
+//! Follows RFC 9110 and RFC 9112. Invariant: one bad message never costs the next; what was lost
+//! or malformed is passed over to the next plausible head.
+
+pub mod chunked;
+mod dialogue;
+pub mod exchange;
+pub mod framing;
+pub mod head;
+mod parser;
+
+use crate::flow::Direction;
+use crate::stream::Chunk;
+use dialogue::{Dialogue, Requests, Responses, Scribe};
+pub use exchange::{Anomaly, Body, Exchange, Message, State, Timing};
+use head::{HeadRules, Parse, RequestHead, ResponseHead};
+pub use parser::Ending;
+use parser::Parser;
+
+/// What is kept of HTTP, and how much.
+#[derive(Clone, Debug, Default)]
+pub struct HttpRules {
+    /// Heads.
+    pub head: HeadRules,
+    /// How many bytes of each body are kept; 0 for none.
+    pub keep_body_bytes: usize,
+}
+
+/// Which way these first bytes of a direction go, where they tell: a request goes to the server.
+#[must_use]
+pub fn direction_of(bytes: &[u8]) -> Option<Direction> {
+    if ResponseHead::plausibly_begins(bytes) {
+        Some(Direction::ToClient)
+    } else if RequestHead::plausibly_begins(bytes) {
+        Some(Direction::ToServer)
+    } else {
+        None
+    }
+}
+
+/// HTTP on one flow.
+#[derive(Debug)]
+pub struct Connection {
+    requests: Parser,
+    responses: Parser,
+    dialogue: Dialogue,
+}
+
+impl Connection {
+    /// HTTP on a flow whose two directions, the client's first, were seen from its first byte, or picked up midway.
+    #[must_use]
+    pub fn new([requests_from_start, responses_from_start]: [bool; 2]) -> Self {
+        Self {
+            requests: Parser::new(requests_from_start),
+            responses: Parser::new(responses_from_start),
+            dialogue: Dialogue::default(),
+        }
+    }
+
+    /// Exchanges that have come out.
+    #[must_use]
+    pub const fn exchanges(&self) -> u32 {
+        self.dialogue.exchanges()
+    }
+
+    /// Whether no HTTP was found, and none will be.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        let foreign = self.requests.is_deaf() && self.responses.is_deaf();
+        foreign && !self.requests.is_confirmed() && !self.responses.is_confirmed()
+    }
+
+    /// Takes what came in one direction; exchanges that this finishes go to `out`.
+    pub fn take(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        rules: &HttpRules,
+        connect_ns: Option<u64>,
+        out: &mut Vec<Exchange>,
+    ) {
+        let dialogue = &mut self.dialogue;
+        let scribe = Scribe { dialogue, keep: rules.keep_body_bytes, connect_ns, out };
+        let head = &rules.head;
+        match (direction, chunk) {
+            (Direction::ToServer, Chunk::Data { offset, bytes, mark }) => {
+                self.requests.data(offset, bytes, mark, head, &mut Requests(scribe));
+            }
+            (Direction::ToServer, Chunk::Gap { len, .. }) => {
+                self.requests.gap(len, head, &mut Requests(scribe));
+            }
+            (Direction::ToClient, Chunk::Data { offset, bytes, mark }) => {
+                self.responses.data(offset, bytes, mark, head, &mut Responses(scribe));
+            }
+            (Direction::ToClient, Chunk::Gap { len, .. }) => {
+                self.responses.gap(len, head, &mut Responses(scribe));
+            }
+        }
+        if self.dialogue.is_tunnel() {
+            self.requests.turn_deaf();
+        }
+    }
+
+    /// Nothing more comes in this direction.
+    pub fn finish(
+        &mut self,
+        direction: Direction,
+        ending: Ending,
+        rules: &HttpRules,
+        connect_ns: Option<u64>,
+        out: &mut Vec<Exchange>,
+    ) {
+        let dialogue = &mut self.dialogue;
+        let scribe = Scribe { dialogue, keep: rules.keep_body_bytes, connect_ns, out };
+        match direction {
+            Direction::ToServer => {
+                self.requests.finish(ending, &rules.head, &mut Requests(scribe));
+            }
+            Direction::ToClient => {
+                self.responses.finish(ending, &rules.head, &mut Responses(scribe));
+            }
+        }
+    }
+
+    /// The flow is gone: what waits for its other half comes out without it. Both directions
+    /// must have been finished.
+    pub fn close(&mut self, seen: State, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        self.dialogue.close(seen, connect_ns, out);
+    }
+}
+
+#[cfg(test)]
+mod tests;

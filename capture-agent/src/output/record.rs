@@ -1,0 +1,314 @@
+//! The objects of JSON Lines. Their JSON Schema is generated from these types.
+//!
+//! Invariants: names once given stay; `null` is what is not known, never an invented value; times
+//! are RFC 3339 UTC with nanoseconds, durations whole microseconds.
+
+mod from;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A line of output.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Record<'a> {
+    /// A request and the response to it.
+    Exchange(ExchangeRecord<'a>),
+    /// A flow that is gone.
+    Flow(FlowRecord<'a>),
+    /// The ledger: where every packet, segment and exchange went.
+    Stats(StatsRecord<'a>),
+}
+
+/// The JSON Schema of a line of output.
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Record<'_>)
+}
+
+/// A request and the response to it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExchangeRecord<'a> {
+    /// First byte of the request, or of the response where the request was not observed.
+    time: String,
+    /// The flow's name, the same whenever a capture is replayed.
+    flow: String,
+    /// Counts exchanges of the flow from 0.
+    index: u32,
+    /// Name of the interface where the flow was first seen.
+    iface: Option<&'a str>,
+    client: EndRecord,
+    server: EndRecord,
+    /// `null` where it was not observed, or is not known to be what the response answers.
+    request: Option<RequestRecord<'a>>,
+    /// `null` where it was not observed, or is not known to answer the request.
+    response: Option<ResponseRecord<'a>>,
+    /// Interim (1xx) responses that came before the final one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    informational: Vec<InterimRecord<'a>>,
+    timing: TimingRecord,
+    /// What is odd about it.
+    anomalies: Vec<AnomalyRecord>,
+}
+
+/// One end of a flow.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EndRecord {
+    ip: IpAddr,
+    port: u16,
+}
+
+/// A request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RequestRecord<'a> {
+    method: Cow<'a, str>,
+    /// The request target as it was sent.
+    target: Cow<'a, str>,
+    /// Value of the Host header.
+    host: Option<Cow<'a, str>>,
+    /// Absolute URL, where host and target make one.
+    url: Option<String>,
+    version: &'static str,
+    headers: Vec<HeaderRecord<'a>>,
+    head_bytes: u32,
+    body: BodyRecord<'a>,
+    state: StateRecord,
+    /// Bytes of it that were sent and not observed, where `state` is `gap`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_bytes: Option<u64>,
+}
+
+/// A response.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ResponseRecord<'a> {
+    status: u16,
+    reason: Cow<'a, str>,
+    version: &'static str,
+    headers: Vec<HeaderRecord<'a>>,
+    head_bytes: u32,
+    body: BodyRecord<'a>,
+    state: StateRecord,
+    /// Bytes of it that were sent and not observed, where `state` is `gap`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_bytes: Option<u64>,
+}
+
+/// An interim response.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct InterimRecord<'a> {
+    status: u16,
+    reason: Cow<'a, str>,
+    version: &'static str,
+    headers: Vec<HeaderRecord<'a>>,
+    head_bytes: u32,
+}
+
+/// A header field. Bytes that are not UTF-8 are written as `\xNN`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HeaderRecord<'a> {
+    name: Cow<'a, str>,
+    value: Cow<'a, str>,
+}
+
+/// The content of a message.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BodyRecord<'a> {
+    /// Bytes observed, after the transfer coding is undone and before the content coding is.
+    wire_bytes: u64,
+    /// Bytes after both are undone; `null` where that was not done to the end.
+    bytes: Option<u64>,
+    /// Value of the Content-Type header.
+    content_type: Option<Cow<'a, str>>,
+    /// Value of the Content-Encoding header.
+    encoding: Option<Cow<'a, str>>,
+    /// The content, where it was asked for and is UTF-8.
+    text: Option<Cow<'a, str>>,
+    /// The content in base64, where it was asked for and is not UTF-8.
+    base64: Option<String>,
+    /// Whether the content given is shorter than what was observed.
+    truncated: bool,
+}
+
+/// How much of a message was observed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StateRecord {
+    /// All of it.
+    Complete,
+    /// All but bytes that were lost.
+    Gap,
+    /// What came before the flow ended.
+    Cut,
+    /// What came before the capture ended.
+    Open,
+}
+
+/// Where the time went. `null` where an end of the span was not observed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimingRecord {
+    /// SYN to the acknowledgement of SYN-ACK; on a flow's first exchange alone.
+    connect_us: Option<u64>,
+    /// First to last byte of the request.
+    request_us: Option<u64>,
+    /// Last byte of the request to first byte of the response.
+    wait_us: Option<u64>,
+    /// First to last byte of the response.
+    response_us: Option<u64>,
+    /// First byte of the request to last byte of the response.
+    total_us: Option<u64>,
+}
+
+/// What is odd about an exchange.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnomalyRecord {
+    /// Content-Length beside Transfer-Encoding.
+    LengthAndTransferEncoding,
+    /// Content-Length that is no number, or several that differ.
+    InvalidContentLength,
+    /// A request whose last transfer coding is not chunked.
+    UnknownTransferCoding,
+    /// Bytes that break the chunked coding.
+    MalformedChunk,
+}
+
+/// A flow that is gone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FlowRecord<'a> {
+    /// The flow's name, the same whenever a capture is replayed.
+    flow: String,
+    /// Name of the interface where the flow was first seen.
+    iface: Option<&'a str>,
+    client: EndRecord,
+    server: EndRecord,
+    /// First segment.
+    start: String,
+    /// When it ended.
+    end: String,
+    /// Last segment.
+    last_activity: String,
+    close: CloseRecord,
+    to_server: DirectionRecord,
+    to_client: DirectionRecord,
+    /// Exchanges that came out of it.
+    exchanges: u32,
+}
+
+/// Why a flow ended.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseRecord {
+    /// FIN both ways.
+    Fin,
+    /// A reset.
+    Rst,
+    /// Nothing was heard of it for the flow timeout.
+    Idle,
+    /// Its place in the table was needed.
+    Pressure,
+    /// Its ends opened a new connection.
+    Reused,
+    /// The capture ended.
+    End,
+}
+
+/// One direction of a flow.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DirectionRecord {
+    /// Segments with payload, SYN, FIN or RST.
+    segments: u64,
+    /// Payload bytes observed, each once.
+    bytes: u64,
+    /// Payload bytes observed again.
+    retransmitted_bytes: u64,
+    /// Segments that came before one that precedes them.
+    out_of_order: u64,
+    /// Bytes that were sent and not observed.
+    gap_bytes: u64,
+}
+
+/// The ledger.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatsRecord<'a> {
+    /// When it was drawn up, by packet time.
+    time: String,
+    /// For each source: `seen` is the sum of the others.
+    packets: Vec<PacketsRecord>,
+    segments: SegmentsRecord,
+    /// Payload bytes observed, each once.
+    bytes: u64,
+    /// Bytes that were sent and not observed.
+    gap_bytes: u64,
+    flows: FlowsRecord,
+    exchanges: ExchangesRecord<'a>,
+}
+
+/// Packets of one source.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PacketsRecord {
+    /// `tc_ingress`, `tc_egress`, `xdp_ingress` or `file`.
+    source: &'static str,
+    seen: u64,
+    handed_over: u64,
+    not_ip: u64,
+    not_tcp: u64,
+    fragment: u64,
+    malformed: u64,
+    other_port: u64,
+    other_host: u64,
+    pure_ack: u64,
+    ring_full: u64,
+    load_failed: u64,
+}
+
+/// Segments that the engine was given: `received` is the sum of the next three.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SegmentsRecord {
+    received: u64,
+    in_flows: u64,
+    after_close: u64,
+    without_flow: u64,
+    /// Resets out of the window, of those in flows.
+    resets_ignored: u64,
+}
+
+/// Flows: `opened` is the sum of `active` and all of `closed`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FlowsRecord {
+    opened: u64,
+    active: u64,
+    closed: ClosedRecord,
+}
+
+/// Flows that are gone, by reason.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClosedRecord {
+    fin: u64,
+    rst: u64,
+    idle: u64,
+    pressure: u64,
+    reused: u64,
+    end: u64,
+}
+
+/// Exchanges: `made` is the sum of `dropped` and what each output has written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExchangesRecord<'a> {
+    made: u64,
+    /// Left out because the outputs could not keep up.
+    dropped: u64,
+    outputs: Vec<OutputRecord<'a>>,
+}
+
+/// What one output has written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OutputRecord<'a> {
+    /// A path, or `-`.
+    output: &'a str,
+    exchanges: u64,
+    flows: u64,
+    bytes: u64,
+}

@@ -1,0 +1,282 @@
+//! Events as records.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use capture_ebpf::Verdict;
+
+use super::*;
+use crate::event::{self, Event};
+use crate::flow::CloseReason;
+use crate::http::head::{Head, RequestHead, ResponseHead};
+use crate::http::{self, Message};
+use crate::output::escape::lossless;
+use crate::output::time::rfc3339;
+use crate::segment::Endpoint;
+use crate::stream;
+
+impl<'a> From<&'a Event> for Record<'a> {
+    fn from(event: &'a Event) -> Self {
+        match event {
+            Event::Exchange(exchange) => Self::Exchange(ExchangeRecord::from(&**exchange)),
+            Event::Flow(summary) => Self::Flow(FlowRecord::from(&**summary)),
+            Event::Stats(stats) => Self::Stats(StatsRecord::from(&**stats)),
+        }
+    }
+}
+
+impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
+    fn from(exchange: &'a event::Exchange) -> Self {
+        let (flow, http) = (&exchange.flow, &exchange.http);
+        Self {
+            time: rfc3339(http.time()),
+            flow: flow_name(flow),
+            index: http.index,
+            iface: flow.iface.as_deref(),
+            client: flow.client.into(),
+            server: flow.server.into(),
+            request: http.request.as_ref().map(|request| RequestRecord::new(http, request)),
+            response: http.response.as_ref().map(ResponseRecord::from),
+            informational: http.informational.iter().map(InterimRecord::from).collect(),
+            timing: (&http.timing).into(),
+            anomalies: http.anomalies.iter().map(AnomalyRecord::from).collect(),
+        }
+    }
+}
+
+fn flow_name(flow: &event::FlowInfo) -> String {
+    format!("{:016x}", flow.id.0)
+}
+
+impl From<Endpoint> for EndRecord {
+    fn from(end: Endpoint) -> Self {
+        Self { ip: end.ip(), port: end.port }
+    }
+}
+
+impl<'a> RequestRecord<'a> {
+    fn new(exchange: &http::Exchange, message: &'a Message<RequestHead>) -> Self {
+        let head = message.head.head();
+        Self {
+            method: lossless(message.head.method()),
+            target: lossless(message.head.target()),
+            host: head.value("host").map(lossless),
+            url: exchange.url().map(|url| lossless(&url).into_owned()),
+            version: version(head),
+            headers: headers(head),
+            head_bytes: head.len(),
+            body: BodyRecord::new(head, message),
+            state: message.state.into(),
+            lost_bytes: lost(message),
+        }
+    }
+}
+
+impl<'a> From<&'a Message<ResponseHead>> for ResponseRecord<'a> {
+    fn from(message: &'a Message<ResponseHead>) -> Self {
+        let head = message.head.head();
+        Self {
+            status: message.head.status(),
+            reason: lossless(message.head.reason()),
+            version: version(head),
+            headers: headers(head),
+            head_bytes: head.len(),
+            body: BodyRecord::new(head, message),
+            state: message.state.into(),
+            lost_bytes: lost(message),
+        }
+    }
+}
+
+impl<'a> From<&'a ResponseHead> for InterimRecord<'a> {
+    fn from(response: &'a ResponseHead) -> Self {
+        let head = response.head();
+        Self {
+            status: response.status(),
+            reason: lossless(response.reason()),
+            version: version(head),
+            headers: headers(head),
+            head_bytes: head.len(),
+        }
+    }
+}
+
+fn version(head: &Head) -> &'static str {
+    if head.minor_version() == 0 { "1.0" } else { "1.1" }
+}
+
+fn headers(head: &Head) -> Vec<HeaderRecord<'_>> {
+    head.headers()
+        .map(|(name, value)| HeaderRecord { name: lossless(name), value: lossless(value) })
+        .collect()
+}
+
+fn lost<H>(message: &Message<H>) -> Option<u64> {
+    (message.state == http::State::Gap).then_some(message.lost_bytes)
+}
+
+impl<'a> BodyRecord<'a> {
+    fn new<H>(head: &'a Head, message: &'a Message<H>) -> Self {
+        let body = &message.body;
+        let encoding = head.value("content-encoding");
+        let whole = message.state == http::State::Complete && encoding.is_none();
+        let (text, base64) = content(body);
+        Self {
+            wire_bytes: body.wire_bytes,
+            bytes: whole.then_some(body.wire_bytes),
+            content_type: head.value("content-type").map(lossless),
+            encoding: encoding.map(lossless),
+            text,
+            base64,
+            truncated: body.truncated,
+        }
+    }
+}
+
+/// Content as text where it is UTF-8, else in base64. A character that the limit cut in two does
+/// not make binary of a text.
+fn content(body: &http::Body) -> (Option<Cow<'_, str>>, Option<String>) {
+    if body.content.is_empty() {
+        return (None, None);
+    }
+    match std::str::from_utf8(&body.content) {
+        Ok(text) => (Some(Cow::Borrowed(text)), None),
+        Err(error) if body.truncated && error.error_len().is_none() && error.valid_up_to() > 0 => {
+            let text = body.content.get(..error.valid_up_to()).unwrap_or_default();
+            (Some(String::from_utf8_lossy(text)), None)
+        }
+        Err(_) => (None, Some(BASE64.encode(&body.content))),
+    }
+}
+
+impl From<http::State> for StateRecord {
+    fn from(state: http::State) -> Self {
+        match state {
+            http::State::Complete => Self::Complete,
+            http::State::Gap => Self::Gap,
+            http::State::Cut => Self::Cut,
+            http::State::Open => Self::Open,
+        }
+    }
+}
+
+impl From<&http::Timing> for TimingRecord {
+    fn from(timing: &http::Timing) -> Self {
+        let micros = |nanos: Option<u64>| nanos.map(|nanos| nanos / 1_000);
+        Self {
+            connect_us: micros(timing.connect_ns),
+            request_us: micros(timing.request_ns),
+            wait_us: micros(timing.wait_ns),
+            response_us: micros(timing.response_ns),
+            total_us: micros(timing.total_ns),
+        }
+    }
+}
+
+impl From<http::Anomaly> for AnomalyRecord {
+    fn from(anomaly: http::Anomaly) -> Self {
+        match anomaly {
+            http::Anomaly::LengthAndTransferEncoding => Self::LengthAndTransferEncoding,
+            http::Anomaly::InvalidContentLength => Self::InvalidContentLength,
+            http::Anomaly::UnknownTransferCoding => Self::UnknownTransferCoding,
+            http::Anomaly::MalformedChunk => Self::MalformedChunk,
+        }
+    }
+}
+
+impl<'a> From<&'a event::FlowSummary> for FlowRecord<'a> {
+    fn from(summary: &'a event::FlowSummary) -> Self {
+        Self {
+            flow: flow_name(&summary.flow),
+            iface: summary.flow.iface.as_deref(),
+            client: summary.flow.client.into(),
+            server: summary.flow.server.into(),
+            start: rfc3339(summary.start),
+            end: rfc3339(summary.end),
+            last_activity: rfc3339(summary.last_activity),
+            close: summary.close.into(),
+            to_server: (&summary.to_server).into(),
+            to_client: (&summary.to_client).into(),
+            exchanges: summary.exchanges,
+        }
+    }
+}
+
+impl From<CloseReason> for CloseRecord {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Fin => Self::Fin,
+            CloseReason::Rst => Self::Rst,
+            CloseReason::Idle => Self::Idle,
+            CloseReason::Pressure => Self::Pressure,
+            CloseReason::Reused => Self::Reused,
+            CloseReason::End => Self::End,
+        }
+    }
+}
+
+impl From<&stream::Counters> for DirectionRecord {
+    fn from(counters: &stream::Counters) -> Self {
+        let stream::Counters { segments, bytes, retransmitted_bytes, out_of_order, gap_bytes } =
+            *counters;
+        Self { segments, bytes, retransmitted_bytes, out_of_order, gap_bytes }
+    }
+}
+
+impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
+    fn from(stats: &'a event::Stats) -> Self {
+        let engine = &stats.engine;
+        let [fin, rst, idle, pressure, reused, end] = engine.flows_closed;
+        Self {
+            time: rfc3339(stats.time),
+            packets: stats.packets.iter().map(PacketsRecord::from).collect(),
+            segments: SegmentsRecord {
+                received: engine.segments,
+                in_flows: engine.segments_in_flows,
+                after_close: engine.segments_after_close,
+                without_flow: engine.segments_without_flow,
+                resets_ignored: engine.resets_ignored,
+            },
+            bytes: engine.bytes,
+            gap_bytes: engine.gap_bytes,
+            flows: FlowsRecord {
+                opened: engine.flows_opened,
+                active: engine.flows_active,
+                closed: ClosedRecord { fin, rst, idle, pressure, reused, end },
+            },
+            exchanges: ExchangesRecord {
+                made: engine.exchanges,
+                dropped: stats.dropped.exchanges,
+                outputs: stats.written.iter().map(OutputRecord::from).collect(),
+            },
+        }
+    }
+}
+
+impl From<&event::SourcePackets> for PacketsRecord {
+    fn from(packets: &event::SourcePackets) -> Self {
+        let count = |verdict| packets.verdicts.count(verdict);
+        Self {
+            source: packets.source,
+            seen: packets.verdicts.seen(),
+            handed_over: count(Verdict::HandedOver),
+            not_ip: count(Verdict::NotIp),
+            not_tcp: count(Verdict::NotTcp),
+            fragment: count(Verdict::Fragment),
+            malformed: count(Verdict::Malformed),
+            other_port: count(Verdict::OtherPort),
+            other_host: count(Verdict::OtherHost),
+            pure_ack: count(Verdict::PureAck),
+            ring_full: count(Verdict::RingFull),
+            load_failed: count(Verdict::LoadFailed),
+        }
+    }
+}
+
+impl<'a> From<&'a event::Written> for OutputRecord<'a> {
+    fn from(written: &'a event::Written) -> Self {
+        let event::Written { output, exchanges, flows, bytes } = written;
+        Self { output, exchanges: *exchanges, flows: *flows, bytes: *bytes }
+    }
+}

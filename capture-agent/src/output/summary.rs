@@ -1,0 +1,49 @@
+//! The ledger in a few words, for people.
+
+use std::fmt::Write as _;
+
+use capture_ebpf::Verdict;
+
+use crate::event::Stats;
+
+/// The ledger in one line: what was captured, and what was lost and why.
+#[must_use]
+pub fn line(stats: &Stats) -> String {
+    let engine = &stats.engine;
+    let packets: u64 = stats.packets.iter().map(|packets| packets.verdicts.seen()).sum();
+    let mut line = format!(
+        "{} on {}, {} seen",
+        counted(engine.exchanges, "exchange"),
+        counted(engine.flows_opened, "flow"),
+        counted(packets, "packet"),
+    );
+    for (count, what) in losses(stats) {
+        let _ = write!(line, ", {count} {what}");
+    }
+    line
+}
+
+/// What was lost, how much of it, and why; empty if nothing was.
+fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
+    let verdict =
+        |verdict| stats.packets.iter().map(|packets| packets.verdicts.count(verdict)).sum();
+    let engine = &stats.engine;
+    let [.., pressure, _, _] = engine.flows_closed;
+    [
+        (verdict(Verdict::RingFull), "packets lost because the ring was full"),
+        (verdict(Verdict::LoadFailed), "packets lost because they could not be read"),
+        (verdict(Verdict::Fragment), "IP fragments left out"),
+        (verdict(Verdict::Malformed), "malformed packets left out"),
+        (engine.gap_bytes, "bytes sent but not seen"),
+        (pressure, "flows pushed out of the table"),
+        (stats.dropped.exchanges, "exchanges left out because the output was too slow"),
+        (stats.dropped.flows, "flow summaries left out because the output was too slow"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .collect()
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

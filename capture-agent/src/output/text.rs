@@ -1,0 +1,222 @@
+//! Text for people: a line an exchange, with heads and bodies on request.
+
+use std::io::{self, Write};
+
+use jiff::tz::TimeZone;
+
+use super::escape::{visible, visible_lines};
+use super::time::time_of_day;
+use crate::event::{Event, Exchange, FlowSummary, Stats};
+use crate::flow::CloseReason;
+use crate::http::head::{Head, RequestHead, ResponseHead};
+use crate::http::{Body, Message, State};
+use crate::stream;
+
+/// How much is shown of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// A line.
+    Line,
+    /// Heads too.
+    Heads,
+    /// Bodies too.
+    Bodies,
+}
+
+/// How text is written.
+#[derive(Debug)]
+pub(super) struct Text {
+    verbosity: Verbosity,
+    colour: bool,
+    zone: TimeZone,
+}
+
+/// SGR parameters (ECMA-48 section 8.3.117).
+mod style {
+    pub(super) const DIM: &str = "2";
+    pub(super) const BOLD: &str = "1";
+    pub(super) const GREEN: &str = "32";
+    pub(super) const CYAN: &str = "36";
+    pub(super) const YELLOW: &str = "33";
+    pub(super) const RED: &str = "31";
+}
+
+impl Text {
+    pub(super) fn new(verbosity: Verbosity, colour: bool) -> Self {
+        Self { verbosity, colour, zone: TimeZone::system() }
+    }
+
+    pub(super) fn write(&self, event: &Event, writer: &mut impl Write) -> io::Result<()> {
+        match event {
+            Event::Exchange(exchange) => self.exchange(exchange, writer),
+            Event::Flow(summary) => self.flow(summary, writer),
+            Event::Stats(stats) => self.stats(stats, writer),
+        }
+    }
+
+    fn exchange(&self, exchange: &Exchange, writer: &mut impl Write) -> io::Result<()> {
+        let http = &exchange.http;
+        let time = time_of_day(http.time(), &self.zone);
+        let (client, server) = (exchange.flow.client, exchange.flow.server);
+        let mut fields = vec![
+            self.styled(style::DIM, &time),
+            format!("{client} → {server}"),
+            http.request.as_ref().map_or_else(
+                || self.styled(style::YELLOW, "request not seen"),
+                |request| self.request(request, exchange),
+            ),
+        ];
+        match &http.response {
+            Some(response) => {
+                let status = response.head.status().to_string();
+                fields.push(self.styled(status_style(response.head.status()), &status));
+                let content_type = response.head.head().value("content-type");
+                fields.push(content_type.map_or_else(|| "-".to_owned(), media_type));
+                fields.push(format!("{} B", response.body.wire_bytes));
+            }
+            None => fields.push(self.styled(style::YELLOW, "response not seen")),
+        }
+        if let Some(total) = http.timing.total_ns {
+            fields.push(milliseconds(total));
+        }
+        let notes = [
+            http.request.as_ref().and_then(|request| note("request", request)),
+            http.response.as_ref().and_then(|response| note("response", response)),
+        ];
+        fields.extend(notes.into_iter().flatten().map(|note| self.styled(style::YELLOW, &note)));
+        writeln!(writer, "{}", fields.join("  "))?;
+        self.messages(exchange, writer)
+    }
+
+    fn request(&self, request: &Message<RequestHead>, exchange: &Exchange) -> String {
+        let method = self.styled(style::BOLD, &visible(request.head.method()));
+        let url = exchange.http.url().unwrap_or_else(|| request.head.target().to_vec());
+        let shown = url.strip_prefix(b"http://").unwrap_or(&url);
+        format!("{method} {}", visible(shown))
+    }
+
+    fn messages(&self, exchange: &Exchange, writer: &mut impl Write) -> io::Result<()> {
+        if self.verbosity < Verbosity::Heads {
+            return Ok(());
+        }
+        if let Some(request) = &exchange.http.request {
+            let head = &request.head;
+            let line = [head.method(), b" ", head.target()].concat();
+            self.head(&format!("> {}", visible(&line)), "> ", head.head(), writer)?;
+            self.body("> ", &request.body, writer)?;
+        }
+        for interim in &exchange.http.informational {
+            self.response_head(interim, writer)?;
+        }
+        if let Some(response) = &exchange.http.response {
+            self.response_head(&response.head, writer)?;
+            self.body("< ", &response.body, writer)?;
+        }
+        writeln!(writer)
+    }
+
+    fn response_head(&self, head: &ResponseHead, writer: &mut impl Write) -> io::Result<()> {
+        let line = format!("< {} {}", head.status(), visible(head.reason()));
+        self.head(&line, "< ", head.head(), writer)
+    }
+
+    fn head(
+        &self,
+        line: &str,
+        prefix: &str,
+        head: &Head,
+        writer: &mut impl Write,
+    ) -> io::Result<()> {
+        writeln!(writer, "{} HTTP/1.{}", line.trim_end(), head.minor_version())?;
+        for (name, value) in head.headers() {
+            let name = self.styled(style::CYAN, &visible(name));
+            writeln!(writer, "{prefix}{name}: {}", visible(value))?;
+        }
+        Ok(())
+    }
+
+    fn body(&self, prefix: &str, body: &Body, writer: &mut impl Write) -> io::Result<()> {
+        if self.verbosity < Verbosity::Bodies || body.wire_bytes == 0 {
+            return Ok(());
+        }
+        writeln!(writer, "{prefix}")?;
+        if std::str::from_utf8(&body.content).is_ok() {
+            for line in visible_lines(&body.content).lines() {
+                writeln!(writer, "{prefix}{line}")?;
+            }
+        } else {
+            writeln!(writer, "{prefix}({} bytes that are not text)", body.content.len())?;
+        }
+        let left_out = body.wire_bytes.saturating_sub(body.content.len() as u64);
+        if left_out > 0 {
+            writeln!(writer, "{prefix}({left_out} bytes more)")?;
+        }
+        Ok(())
+    }
+
+    fn flow(&self, summary: &FlowSummary, writer: &mut impl Write) -> io::Result<()> {
+        let time = self.styled(style::DIM, &time_of_day(summary.end, &self.zone));
+        let (client, server) = (summary.flow.client, summary.flow.server);
+        let close = match summary.close {
+            CloseReason::Fin => "closed",
+            CloseReason::Rst => "reset",
+            CloseReason::Idle => "idle",
+            CloseReason::Pressure => "pushed out",
+            CloseReason::Reused => "reused",
+            CloseReason::End => "still open",
+        };
+        let lasted = milliseconds(summary.end.nanos_since(summary.start));
+        writeln!(
+            writer,
+            "{time}  {client} → {server}  flow {close}  {} exchanges  sent {}  received {}  {lasted}",
+            summary.exchanges,
+            carried(&summary.to_server),
+            carried(&summary.to_client),
+        )
+    }
+
+    fn stats(&self, stats: &Stats, writer: &mut impl Write) -> io::Result<()> {
+        let time = self.styled(style::DIM, &time_of_day(stats.time, &self.zone));
+        writeln!(writer, "{time}  {}", super::summary::line(stats))
+    }
+
+    fn styled(&self, style: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+const fn status_style(status: u16) -> &'static str {
+    match status {
+        0..=299 => style::GREEN,
+        300..=399 => style::CYAN,
+        400..=499 => style::YELLOW,
+        _ => style::RED,
+    }
+}
+
+/// A media type without its parameters.
+fn media_type(content_type: &[u8]) -> String {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    visible(essence.trim_ascii()).into_owned()
+}
+
+fn milliseconds(nanos: u64) -> String {
+    format!("{}.{:02} ms", nanos / 1_000_000, nanos / 10_000 % 100)
+}
+
+fn carried(counters: &stream::Counters) -> String {
+    match counters.gap_bytes {
+        0 => format!("{} B", counters.bytes),
+        lost => format!("{} B ({lost} B not seen)", counters.bytes),
+    }
+}
+
+/// What is to be said of a message that was not seen whole.
+fn note<H>(which: &str, message: &Message<H>) -> Option<String> {
+    match message.state {
+        State::Complete => None,
+        State::Gap => Some(format!("[{which}: {} B not seen]", message.lost_bytes)),
+        State::Cut => Some(format!("[{which} cut off]")),
+        State::Open => Some(format!("[{which} still going]")),
+    }
+}
