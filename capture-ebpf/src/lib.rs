@@ -14,6 +14,9 @@ pub mod map {
     pub const PORTS: &str = "PORTS";
     /// LPM trie of selected hosts: 128-bit prefixes, the value is unused.
     pub const HOSTS: &str = "HOSTS";
+    /// Array of [`HANDSHAKE_SLOTS`](super::HANDSHAKE_SLOTS) words, the kernel half's own: the
+    /// handshakes that wait for the ACK that completes them.
+    pub const HANDSHAKES: &str = "HANDSHAKES";
     /// Per-CPU array of [`Verdict::COUNT`](super::Verdict::COUNT) packet counters for each hook.
     pub const VERDICTS: &str = "VERDICTS";
 }
@@ -39,6 +42,17 @@ pub mod setting {
 /// 64-bit words in [`map::PORTS`]: port `p` is bit `p % 64` of word `p / 64`.
 pub const PORT_WORDS: u32 = 65_536 / 64;
 
+/// Slots for handshakes under way; a power of two.
+pub const HANDSHAKE_SLOTS: u32 = 65_536;
+
+/// The reader is woken when the bytes in the ring pass another multiple of this. Before that it
+/// finds them by itself, within [`READER_PERIOD_MS`].
+pub const WAKEUP_BACKLOG_BYTES: u64 = 1 << 20;
+
+/// The reader looks at the ring at least this often, in milliseconds: what batches the wake-ups,
+/// and the longest that a record waits.
+pub const READER_PERIOD_MS: u32 = 5;
+
 /// The hooks that programs sit on.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +74,7 @@ impl Hook {
         [Self::TcIngress, Self::TcEgress, Self::XdpIngress];
 }
 
-/// What happened to a packet. Each packet that a hook sees gets exactly one verdict, so the
+/// What happened to a packet, by the first reason that applies. Each packet that a hook sees gets exactly one verdict, so the
 /// counters of a hook add up to what it saw.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +93,11 @@ pub enum Verdict {
     OtherPort = 5,
     /// TCP of other hosts.
     OtherHost = 6,
-    /// A segment without payload, SYN, FIN or RST, that only acknowledges.
+    /// A segment without payload, SYN, FIN or RST, that only acknowledges, and does not complete
+    /// a handshake whose SYN-ACK was seen: that one ACK is handed over, for the connect time.
     PureAck = 7,
-    /// Selected, but the ring had no room: lost.
+    /// Selected, but the ring had no room: lost, or lost from some point on where the segment
+    /// takes several records and the first ones found room.
     RingFull = 8,
     /// Selected, but its payload could not be read from the packet: lost.
     LoadFailed = 9,
@@ -131,8 +147,8 @@ pub mod tcp_flag {
 /// Head of a ring record. `payload_len` bytes of TCP payload follow; what the record has beyond
 /// them is room that its size class left over.
 ///
-/// A segment longer than the largest size class comes as several records in a row, with SYN on
-/// the first and FIN on the last alone.
+/// A segment longer than the largest size class comes as several records in order, with SYN on
+/// the first, and FIN and RST on the last alone. Records of other CPUs may lie between them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
@@ -166,3 +182,16 @@ pub struct RecordHeader {
 pub const RECORD_HEADER_LEN: usize = size_of::<RecordHeader>();
 
 const _: () = assert!(RECORD_HEADER_LEN == 64);
+
+impl RecordHeader {
+    /// Header and payload of a record; `None` where it is shorter than it says.
+    #[must_use]
+    pub fn split(record: &[u8]) -> Option<(Self, &[u8])> {
+        let (header, rest) = record.split_first_chunk::<RECORD_HEADER_LEN>()?;
+        // SAFETY: the array is as long as a header, every pattern of bits is one, and the read
+        // asks for no alignment.
+        let header = unsafe { header.as_ptr().cast::<Self>().read_unaligned() };
+        let payload = rest.get(..usize::try_from(header.payload_len).ok()?)?;
+        Some((header, payload))
+    }
+}

@@ -1,2 +1,82 @@
-//! placeholder
-fn main() {}
+//! The kernel half: one TC program for each direction and one XDP program, over one shared path.
+//!
+//! A packet is parsed ([`parse`]), selected ([`select`]), and handed over ([`emit`]); it gets
+//! exactly one [`Verdict`], which is counted. Packets always pass, to other programs on the same
+//! hook too.
+#![no_std]
+#![no_main]
+
+mod emit;
+mod packet;
+mod parse;
+mod select;
+
+use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
+use aya_ebpf::macros::{classifier, map, xdp};
+use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_log_ebpf::{trace, warn};
+use capture_ebpf::{Hook, Verdict};
+
+use packet::{Frame, Packet, Skb};
+
+#[map]
+static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Hook::COUNT * Verdict::COUNT, 0);
+
+/// What the host hears. `TC_ACT_UNSPEC` is `TCX_NEXT` where the program is attached by TCX.
+#[classifier]
+fn tc_ingress(ctx: TcContext) -> i32 {
+    handle(&Skb::new(&ctx, Hook::TcIngress));
+    TC_ACT_UNSPEC
+}
+
+/// What the host says.
+#[classifier]
+fn tc_egress(ctx: TcContext) -> i32 {
+    handle(&Skb::new(&ctx, Hook::TcEgress));
+    TC_ACT_UNSPEC
+}
+
+/// What the host hears, before the kernel has made an skb of it.
+#[xdp(frags)]
+fn xdp_ingress(ctx: XdpContext) -> u32 {
+    handle(&Frame::new(&ctx));
+    XDP_PASS
+}
+
+/// Takes one packet from the hook to its verdict.
+#[inline(always)]
+fn handle(packet: &impl Packet) {
+    let verdict = match capture(packet) {
+        Ok(()) => Verdict::HandedOver,
+        Err(verdict) => verdict,
+    };
+    if let Some(count) = VERDICTS.get_ptr_mut(verdict.slot(packet.hook())) {
+        // SAFETY: the lookup returned this CPU's slot, which lives as long as the map. A hook does
+        // not interrupt itself, so nothing else writes to it meanwhile.
+        unsafe { *count += 1 };
+    }
+    match verdict {
+        Verdict::RingFull => warn!(packet.ctx(), "ring full, segment lost"),
+        Verdict::LoadFailed => warn!(packet.ctx(), "payload not readable, segment lost"),
+        _ => trace!(packet.ctx(), "hook {} verdict {}", packet.hook() as u8, verdict as u32),
+    }
+}
+
+#[inline(always)]
+fn capture(packet: &impl Packet) -> Result<(), Verdict> {
+    let segment = parse::parse(packet)?;
+    select::select(&segment.header)?;
+    emit::emit(packet, &segment)
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a program that can get here: no panic is reachable.
+    loop {}
+}
+
+/// The helpers that read packets and the ring are for GPL-compatible programs alone.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,1 +1,245 @@
-//! Segments from the kernel half.
+//! Segments from the kernel half: load, attach, read.
+//!
+//! [`LiveSource`] holds the programs on their hooks and reads their counters; [`RingReader`] yields
+//! the segments, on a thread of its own. Dropping the source detaches everything, and so does the
+//! end of the process, however it comes (see [`attach`]).
+
+mod attach;
+mod clock;
+mod error;
+mod guardian;
+mod iface;
+mod kernel_log;
+mod netlink;
+mod privilege;
+mod ring;
+mod route;
+
+use std::sync::Arc;
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, Map, MapType, PerCpuArray, RingBuf};
+use aya::sys::is_map_supported;
+use aya::util::KernelVersion;
+use aya::{Ebpf, EbpfLoader};
+use capture_ebpf::{Hook, Verdict, map, setting};
+
+pub use self::attach::{Attachment, Way};
+pub use self::error::LiveError;
+pub use self::kernel_log::{KernelLog, KernelLogLevel};
+pub use self::ring::RingReader;
+pub use self::route::default_route_iface;
+
+use self::attach::Links;
+use self::iface::Iface;
+use super::Verdicts;
+use crate::segment::IfaceId;
+use crate::selection::Selection;
+
+/// The kernel half, as `cargo xtask` built it.
+#[cfg(kernel_half)]
+const KERNEL_HALF: Option<&[u8]> = Some(aya::include_bytes_aligned!(env!("CAPTURE_KERNEL_HALF")));
+#[cfg(not(kernel_half))]
+const KERNEL_HALF: Option<&[u8]> = None;
+
+/// Bytes of the ring unless told otherwise: half a second of a full 1 Gbit/s.
+pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
+/// A ring that takes the largest records with room to spare.
+const MIN_RING_BYTES: u32 = 1 << 20;
+
+/// Where ingress is seen; egress is always TC's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum HookChoice {
+    /// TC: after the kernel has merged segments, which costs least.
+    #[default]
+    Tc,
+    /// XDP: before the kernel has touched the packet.
+    Xdp,
+}
+
+/// How TC programs are attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TcAttach {
+    /// By TCX where the kernel has it (6.6), else by clsact.
+    #[default]
+    Auto,
+    /// By TCX alone.
+    Tcx,
+    /// By clsact alone.
+    Clsact,
+}
+
+/// What to capture, and how.
+#[derive(Clone, Debug)]
+pub struct LiveConfig {
+    /// Names of the interfaces.
+    pub ifaces: Vec<String>,
+    /// Where ingress is seen.
+    pub hook: HookChoice,
+    /// How TC programs are attached.
+    pub tc: TcAttach,
+    /// Which segments are wanted.
+    pub selection: Selection,
+    /// How much the kernel half says, `None` for nothing.
+    pub kernel_log: Option<KernelLogLevel>,
+    /// Bytes of the ring; the next power of two counts.
+    pub ring_bytes: u32,
+}
+
+/// The kernel half at work.
+pub struct LiveSource {
+    // Dropped before `ebpf`: what is attached goes first.
+    links: Links,
+    ebpf: Ebpf,
+    attachments: Vec<Attachment>,
+    verdicts: PerCpuArray<aya::maps::MapData, u64>,
+}
+
+impl LiveSource {
+    /// Loads the kernel half and attaches it; segments come from the reader from now on.
+    ///
+    /// # Errors
+    /// What is wrong with the interfaces, the process's privileges, or the kernel.
+    pub fn open(config: &LiveConfig) -> Result<(Self, RingReader), LiveError> {
+        let ifaces = iface::find(&config.ifaces)?;
+        let object = KERNEL_HALF.ok_or(LiveError::NoKernelHalf)?;
+        privilege::check()?;
+        privilege::lift_memlock_limit();
+        check_kernel(config)?;
+        let mut ebpf = load(object, config)?;
+        fill(&mut ebpf, &config.selection)?;
+        load_programs(&mut ebpf, &ifaces, config.hook)?;
+
+        let ring = RingBuf::try_from(take_map(&mut ebpf, map::SEGMENTS)?)
+            .map_err(map_error(map::SEGMENTS))?;
+        let verdicts = PerCpuArray::try_from(take_map(&mut ebpf, map::VERDICTS)?)
+            .map_err(map_error(map::VERDICTS))?;
+        let names = ifaces.iter().map(|iface| (IfaceId(iface.index), Arc::from(&*iface.name)));
+        let reader = RingReader::new(ring, names.collect());
+
+        let mut links = Links::default();
+        let attachments = ifaces
+            .iter()
+            .map(|iface| {
+                let hooks = attach::hooks(iface, config.hook);
+                links.attach(&mut ebpf, iface, &hooks, config.tc)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((Self { links, ebpf, attachments, verdicts }, reader))
+    }
+
+    /// What was attached where.
+    #[must_use]
+    pub fn attachments(&self) -> &[Attachment] {
+        &self.attachments
+    }
+
+    /// How many packets got which verdict on each hook that has a program, since the start.
+    ///
+    /// # Errors
+    /// [`LiveError::Map`] where the counters can't be read.
+    pub fn verdicts(&self) -> Result<Vec<(Hook, Verdicts)>, LiveError> {
+        let attached = |hook: &Hook| {
+            let hooks = self.attachments.iter().flat_map(|attachment| &attachment.hooks);
+            hooks.into_iter().any(|(attached, _)| attached == hook)
+        };
+        let read = |hook: Hook| {
+            let mut sum = Verdicts::default();
+            for verdict in Verdict::ALL {
+                let counts = self.verdicts.get(&verdict.slot(hook), 0);
+                let counts = counts.map_err(map_error(map::VERDICTS))?;
+                sum.add(verdict, counts.iter().sum());
+            }
+            Ok((hook, sum))
+        };
+        Hook::ALL.into_iter().filter(attached).map(read).collect()
+    }
+
+    /// Takes the programs off their hooks. The reader still yields what is in the ring, and the
+    /// counters stay as they are then.
+    pub fn detach(&mut self) {
+        self.links = Links::default();
+    }
+
+    /// The kernel half's log, each message as a line to `forward`; it can be had once.
+    ///
+    /// # Errors
+    /// [`LiveError::Map`] where it was taken before.
+    pub fn kernel_log<F: Fn(&str) + Send + Sync>(
+        &mut self,
+        forward: F,
+    ) -> Result<KernelLog<F>, LiveError> {
+        KernelLog::new(&mut self.ebpf, forward)
+    }
+}
+
+fn check_kernel(config: &LiveConfig) -> Result<(), LiveError> {
+    // Where the kernel can't be asked, loading will tell.
+    if !is_map_supported(MapType::RingBuf).unwrap_or(true) {
+        return Err(LiveError::NoRingBuffers);
+    }
+    let too_old =
+        KernelVersion::current().is_ok_and(|kernel| kernel < KernelVersion::new(5, 18, 0));
+    if config.hook == HookChoice::Xdp && too_old {
+        return Err(LiveError::XdpTooOld);
+    }
+    Ok(())
+}
+
+fn load(object: &[u8], config: &LiveConfig) -> Result<Ebpf, LiveError> {
+    let Selection { ports, hosts } = &config.selection;
+    let ring_bytes = config.ring_bytes.max(MIN_RING_BYTES);
+    let log_level = config.kernel_log.map_or(0, |level| level as u8);
+    let (any_port, some_hosts) = (u8::from(ports.is_any()), u8::from(!hosts.is_empty()));
+    let mut loader = EbpfLoader::new();
+    loader
+        .map_max_entries(map::SEGMENTS, ring_bytes)
+        .map_max_entries(map::HOSTS, u32::try_from(hosts.len().max(1)).unwrap_or(u32::MAX))
+        .override_global(setting::ANY_PORT, &any_port, true)
+        .override_global(setting::SOME_HOSTS, &some_hosts, true)
+        .override_global(aya_log::LEVEL, &log_level, true);
+    loader.load(object).map_err(|error| LiveError::load(error, ring_bytes))
+}
+
+/// Tells the kernel half what is selected.
+fn fill(ebpf: &mut Ebpf, selection: &Selection) -> Result<(), LiveError> {
+    let mut ports =
+        Array::<_, u64>::try_from(ebpf.map_mut(map::PORTS).ok_or(LiveError::NoKernelHalf)?)
+            .map_err(map_error(map::PORTS))?;
+    let words = (0..).zip(selection.ports.words().unwrap_or_default());
+    for (n, word) in words.filter(|(_, word)| **word != 0) {
+        ports.set(n, word, 0).map_err(map_error(map::PORTS))?;
+    }
+    let mut hosts = LpmTrie::<_, [u8; 16], u8>::try_from(
+        ebpf.map_mut(map::HOSTS).ok_or(LiveError::NoKernelHalf)?,
+    )
+    .map_err(map_error(map::HOSTS))?;
+    for net in &selection.hosts {
+        let key = Key::new(net.prefix_len().into(), net.addr().octets());
+        hosts.insert(&key, 1, 0).map_err(map_error(map::HOSTS))?;
+    }
+    Ok(())
+}
+
+/// Loads the programs that some interface will need, and no other.
+fn load_programs(ebpf: &mut Ebpf, ifaces: &[Iface], choice: HookChoice) -> Result<(), LiveError> {
+    for hook in Hook::ALL {
+        if !ifaces.iter().any(|iface| attach::hooks(iface, choice).contains(&hook)) {
+            continue;
+        }
+        let loaded = match hook {
+            Hook::XdpIngress => attach::xdp_program(ebpf)?.load(),
+            Hook::TcIngress | Hook::TcEgress => attach::tc_program(ebpf, hook)?.load(),
+        };
+        loaded.map_err(|error| LiveError::program(attach::program_name(hook), error))?;
+    }
+    Ok(())
+}
+
+fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, LiveError> {
+    ebpf.take_map(name).ok_or(LiveError::NoKernelHalf)
+}
+
+fn map_error<E: std::error::Error>(map: &'static str) -> impl FnOnce(E) -> LiveError {
+    move |error| LiveError::Map { map, reason: error::chain(&error) }
+}

@@ -1,0 +1,180 @@
+//! What can keep a live capture from starting or going on.
+
+use std::io;
+use std::path::PathBuf;
+
+use aya::EbpfError;
+use aya::maps::MapError;
+use aya::programs::ProgramError;
+
+/// Why a live capture can't start or go on. Each is one line, with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The agent was built without its kernel half.
+    #[error("this agent was built without its kernel half; build it with `cargo xtask run`")]
+    NoKernelHalf,
+    /// No interface of this name.
+    #[error("there is no interface '{name}'; there are: {there}")]
+    NoSuchInterface {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        there: String,
+    },
+    /// The interface is down.
+    #[error("the interface '{0}' is down; bring it up with `ip link set {0} up`")]
+    InterfaceDown(String),
+    /// The interface has no Ethernet headers to parse.
+    #[error(
+        "the interface '{name}' carries no Ethernet frames (link type {hardware}); \
+         choose an Ethernet interface or 'lo'"
+    )]
+    NotEthernet {
+        /// Its name.
+        name: String,
+        /// Its link type, `ARPHRD_…`.
+        hardware: u16,
+    },
+    /// Neither an IPv4 nor an IPv6 default route.
+    #[error("there is no default route to tell the interface by; name one with `--iface`")]
+    NoDefaultRoute,
+    /// The kernel did not list its interfaces.
+    #[error("can't list the network interfaces: {0}")]
+    Interfaces(#[source] io::Error),
+    /// The process lacks capabilities.
+    #[error(
+        "a live capture needs {missing}, which this process does not have; run it with `sudo`, \
+         or allow it once with `sudo setcap cap_bpf,cap_net_admin,cap_perfmon+ep {}`",
+        agent.display()
+    )]
+    Capability {
+        /// Names of those that are missing.
+        missing: String,
+        /// Path of the running program.
+        agent: PathBuf,
+    },
+    /// The kernel refuses although the capabilities are there.
+    #[error(
+        "the kernel does not let this process use BPF although it has the capabilities; \
+         run it outside of the container or user namespace, and see whether a lockdown or \
+         seccomp policy is in force"
+    )]
+    Refused,
+    /// The kernel has no ring buffers for BPF.
+    #[error("this kernel has no BPF ring buffers; a live capture needs Linux 5.8 or newer")]
+    NoRingBuffers,
+    /// The kernel's XDP has no helper that reads all of a packet.
+    #[error("XDP capture needs Linux 5.18 or newer; leave out `--hook xdp`")]
+    XdpTooOld,
+    /// Not enough memory for the ring.
+    #[error("the kernel has no memory for a ring of {bytes} bytes; choose a smaller one: {source}")]
+    RingMemory {
+        /// Its size.
+        bytes: u32,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The object did not load for another reason.
+    #[error("the kernel half does not load: {0}")]
+    Load(#[source] Box<EbpfError>),
+    /// The verifier refused a program.
+    #[error("the kernel does not accept the program {program}: {reason}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// The error, and the verifier's last word.
+        reason: String,
+    },
+    /// Another XDP program has the interface.
+    #[error(
+        "another XDP program is on '{0}', and there can be only one; leave out `--hook xdp`, \
+         or detach it (`bpftool net` shows it)"
+    )]
+    XdpTaken(String),
+    /// Attaching failed for another reason.
+    #[error("can't attach {program} to '{iface}': {reason}")]
+    Attach {
+        /// The program's name.
+        program: &'static str,
+        /// The interface's name.
+        iface: String,
+        /// Why.
+        reason: String,
+    },
+    /// The process that cleans up after this one did not start.
+    #[error("can't start the process that detaches the TC filters if this one is killed: {0}")]
+    Guardian(#[source] io::Error),
+    /// A map could not be read or written.
+    #[error("can't use the map {map} of the kernel half: {reason}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The ring could not be waited on.
+    #[error("can't wait for segments: {0}")]
+    Wait(#[source] io::Error),
+    /// A ring record that this agent can't read.
+    #[error("the kernel half wrote a record of {len} bytes that does not hold what it says")]
+    Record {
+        /// Bytes of the record.
+        len: usize,
+    },
+}
+
+impl LiveError {
+    /// What a failure to load the object means.
+    pub(super) fn load(error: EbpfError, ring_bytes: u32) -> Self {
+        let os_error = |error: &io::Error| error.raw_os_error().unwrap_or(0);
+        match error {
+            EbpfError::MapError(MapError::CreateError { io_error, .. }) => {
+                match os_error(&io_error) {
+                    libc::EPERM | libc::EACCES => Self::Refused,
+                    libc::ENOMEM => Self::RingMemory { bytes: ring_bytes, source: io_error },
+                    _ => Self::Load(Box::new(EbpfError::MapError(MapError::IoError(io_error)))),
+                }
+            }
+            error => Self::Load(Box::new(error)),
+        }
+    }
+
+    /// What a program's refusal means.
+    pub(super) fn program(program: &'static str, error: ProgramError) -> Self {
+        match error {
+            ProgramError::LoadError { io_error, verifier_log } => {
+                let log = verifier_log.to_string();
+                // The verifier ends with statistics; its verdict stands before them.
+                let verdict = log
+                    .lines()
+                    .map(str::trim)
+                    .rfind(|line| {
+                        !line.is_empty()
+                            && ["processed ", "verification time", "stack depth"]
+                                .iter()
+                                .all(|statistic| !line.starts_with(statistic))
+                    })
+                    .unwrap_or("no reason given");
+                if log.trim().is_empty() && io_error.raw_os_error() == Some(libc::EPERM) {
+                    return Self::Refused;
+                }
+                Self::Program { program, reason: format!("{io_error}: {verdict}") }
+            }
+            error => Self::Program { program, reason: error.to_string() },
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
