@@ -176,9 +176,7 @@ impl Segment<'_> {
     /// Sequence numbers that the segment takes up: payload, SYN and FIN (RFC 9293 section 3.4).
     #[must_use]
     pub const fn seq_len(&self) -> u32 {
-        self.wire_len
-            .wrapping_add(self.flags.syn() as u32)
-            .wrapping_add(self.flags.fin() as u32)
+        self.wire_len.wrapping_add(self.flags.syn() as u32).wrapping_add(self.flags.fin() as u32)
     }
 }
 

@@ -245,7 +245,10 @@ mod tests {
             assert!(matches!(bad.parse::<HostNet>(), Err(SelectionError::Host(_))), "{bad}");
         }
         for bad in ["10.0.0.0/33", "::/129"] {
-            assert!(matches!(bad.parse::<HostNet>(), Err(SelectionError::PrefixLength(_))), "{bad}");
+            assert!(
+                matches!(bad.parse::<HostNet>(), Err(SelectionError::PrefixLength(_))),
+                "{bad}"
+            );
         }
     }
 }
