@@ -1,0 +1,64 @@
+//! Integers in the byte order of whoever wrote the file.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// A header, field by field; `None` where the bytes are used up.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a> {
+    rest: &'a [u8],
+    order: ByteOrder,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) const fn new(bytes: &'a [u8], order: ByteOrder) -> Self {
+        Self { rest: bytes, order }
+    }
+
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    pub(super) fn part(&mut self, len: usize) -> Option<Self> {
+        Some(Self { rest: self.bytes(len)?, order: self.order })
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(*array)
+    }
+
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        let bytes = self.array()?;
+        Some(match self.order {
+            ByteOrder::Little => u16::from_le_bytes(bytes),
+            ByteOrder::Big => u16::from_be_bytes(bytes),
+        })
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        let bytes = self.array()?;
+        Some(match self.order {
+            ByteOrder::Little => u32::from_le_bytes(bytes),
+            ByteOrder::Big => u32::from_be_bytes(bytes),
+        })
+    }
+
+    pub(super) fn i64(&mut self) -> Option<i64> {
+        let bytes = self.array()?;
+        Some(match self.order {
+            ByteOrder::Little => i64::from_le_bytes(bytes),
+            ByteOrder::Big => i64::from_be_bytes(bytes),
+        })
+    }
+}
