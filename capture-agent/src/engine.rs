@@ -6,7 +6,7 @@
 
 mod conversation;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::{EngineCounters, Exchange, FlowInfo, FlowSummary};
@@ -55,7 +55,7 @@ pub struct Engine {
     table: FlowTable<Conversation>,
     now: Timestamp,
     counters: EngineCounters,
-    iface_names: Vec<Option<Arc<str>>>,
+    iface_names: HashMap<IfaceId, Option<Arc<str>>>,
     /// Flows with an open hole, in the order of their holes.
     holes: VecDeque<(Timestamp, FlowKey)>,
     /// Exchanges on their way to the listener; empty between calls.
@@ -71,7 +71,7 @@ impl Engine {
             table: FlowTable::default(),
             now: Timestamp::default(),
             counters: EngineCounters::default(),
-            iface_names: Vec::new(),
+            iface_names: HashMap::new(),
             holes: VecDeque::new(),
             exchanges: Vec::new(),
         }
@@ -83,15 +83,15 @@ impl Engine {
         EngineCounters { flows_active: self.table.len() as u64, ..self.counters }
     }
 
+    /// The latest time that came in.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// The interface of this number has this name from now on.
     pub fn name_interface(&mut self, iface: IfaceId, name: Option<Arc<str>>) {
-        let place = iface.0 as usize;
-        if self.iface_names.len() <= place {
-            self.iface_names.resize(place + 1, None);
-        }
-        if let Some(slot) = self.iface_names.get_mut(place) {
-            *slot = name;
-        }
+        self.iface_names.insert(iface, name);
     }
 
     /// Takes a segment.
@@ -217,7 +217,7 @@ impl Engine {
     }
 
     fn info(&self, flow: &Conversation) -> FlowInfo {
-        let name = flow.iface().and_then(|iface| self.iface_names.get(iface.0 as usize));
+        let name = flow.iface().and_then(|iface| self.iface_names.get(&iface));
         FlowInfo {
             id: FlowId::new(&FlowKey::new(flow.client, flow.server), flow.start),
             client: flow.client,

@@ -88,13 +88,15 @@ pub struct SourcePackets {
     pub verdicts: Verdicts,
 }
 
-/// Events that had to be left out because the outputs could not keep up.
+/// Events that did not reach the outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Exchanges.
+    /// Exchanges left out because the outputs could not keep up.
     pub exchanges: u64,
-    /// Flow summaries.
+    /// Flow summaries left out for the same reason.
     pub flows: u64,
+    /// Exchanges that were not asked for.
+    pub unwanted: u64,
 }
 
 /// What one output has written.

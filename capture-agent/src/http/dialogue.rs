@@ -148,12 +148,9 @@ impl Dialogue {
             // Had it not, either may be meant: both stay alone.
             let pipelined = second.start.mark.acked <= first.start.mark.acked;
             self.emit_first(connect_ns, out);
-            if pipelined {
-                if let Some(second) =
-                    self.queue.iter_mut().find_map(|waiting| waiting.request.as_mut())
-                {
-                    second.in_doubt = true;
-                }
+            let mut left = self.queue.iter_mut().filter_map(|waiting| waiting.request.as_mut());
+            if let Some(second) = left.next().filter(|_| pipelined) {
+                second.in_doubt = true;
             }
         }
         self.responses_lost = false;

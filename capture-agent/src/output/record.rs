@@ -14,6 +14,7 @@ use serde::Serialize;
 /// A line of output.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "lives for the writing of one line")]
 pub enum Record<'a> {
     /// A request and the response to it.
     Exchange(ExchangeRecord<'a>),
@@ -294,12 +295,14 @@ pub struct ClosedRecord {
     end: u64,
 }
 
-/// Exchanges: `made` is the sum of `dropped` and what each output has written.
+/// Exchanges: `made` is the sum of `dropped`, `unwanted` and what each output has written.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ExchangesRecord<'a> {
     made: u64,
     /// Left out because the outputs could not keep up.
     dropped: u64,
+    /// Beyond `--count`, or not among `--events`.
+    unwanted: u64,
     outputs: Vec<OutputRecord<'a>>,
 }
 

@@ -34,6 +34,13 @@ impl Verdicts {
         }
     }
 
+    /// Adds another source's packets.
+    pub fn merge(&mut self, other: &Self) {
+        for verdict in Verdict::ALL {
+            self.add(verdict, other.count(verdict));
+        }
+    }
+
     /// How many packets got this verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> u64 {

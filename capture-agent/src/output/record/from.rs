@@ -248,6 +248,7 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
             exchanges: ExchangesRecord {
                 made: engine.exchanges,
                 dropped: stats.dropped.exchanges,
+                unwanted: stats.dropped.unwanted,
                 outputs: stats.written.iter().map(OutputRecord::from).collect(),
             },
         }

@@ -58,7 +58,7 @@ pub enum HookChoice {
 }
 
 /// How TC programs are attached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum TcAttach {
     /// By TCX where the kernel has it (6.6), else by clsact.
     #[default]

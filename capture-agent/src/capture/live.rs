@@ -1,0 +1,159 @@
+//! `run`: the kernel half, the engine, and a queue to the outputs that never pushes back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use capture_agent::engine::Engine;
+use capture_agent::event::{Event, SourcePackets};
+use capture_agent::output::queue::{self, Sender};
+use capture_agent::output::{OutputError, Outputs};
+use capture_agent::segment::Timestamp;
+use capture_agent::source::Item;
+use capture_agent::source::live::{
+    DEFAULT_RING_BYTES, LiveConfig, LiveError, LiveSource, RingReader, default_route_iface,
+};
+use capture_ebpf::Hook;
+
+use super::ledger::Ledger;
+use super::sink::Sink;
+use super::{Stop, open_outputs, selection, settings, summarise, unless_closed, until_done};
+use crate::cli::{CommonArgs, RunArgs};
+
+/// How long the capture waits for segments before it looks at the clock and at whether to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Runs `run`.
+pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
+    let config = config(args)?;
+    let outputs = open_outputs(&args.common)?;
+    let (mut source, reader) = LiveSource::open(&config)?;
+    if !args.common.quiet {
+        for attachment in source.attachments() {
+            eprintln!("capturing on {attachment}, port {}", args.port);
+        }
+    }
+    let log = match args.kernel_log {
+        Some(_) => Some(source.kernel_log(|line| eprintln!("{line}"))?),
+        None => None,
+    };
+    let beside = async {
+        match log {
+            Some(log) => log.run().await,
+            None => Ok(()),
+        }
+    };
+    let (sender, writer) = queue::spawn(outputs)?;
+    let capture = Capture {
+        source,
+        reader,
+        engine: Engine::new(settings(&args.common, &args.port)),
+        sink: Sink::new(&args.common, sender),
+        ledger: Ledger::new(&args.common),
+        writer,
+    };
+    let stop = Stop::default();
+    let seen = Arc::clone(&stop);
+    let common = args.common.clone();
+    until_done(&stop, beside, move || capture.run(&common, &seen))
+}
+
+fn config(args: &RunArgs) -> Result<LiveConfig, LiveError> {
+    let ifaces = if args.iface.is_empty() {
+        let iface = default_route_iface()?;
+        if !args.common.quiet {
+            eprintln!("no --iface given: taking {iface}, which has the default route");
+        }
+        vec![iface]
+    } else {
+        args.iface.clone()
+    };
+    Ok(LiveConfig {
+        ifaces,
+        hook: args.hook,
+        tc: args.tc_attach,
+        selection: selection(&args.common, &args.port),
+        kernel_log: args.kernel_log,
+        ring_bytes: DEFAULT_RING_BYTES,
+    })
+}
+
+struct Capture {
+    source: LiveSource,
+    reader: RingReader,
+    engine: Engine,
+    sink: Sink<Sender>,
+    ledger: Ledger,
+    writer: JoinHandle<Result<Outputs, OutputError>>,
+}
+
+impl Capture {
+    fn run(mut self, args: &CommonArgs, stop: &Stop) -> anyhow::Result<()> {
+        let captured = self.capture(stop);
+        // A reader that has failed has nothing more to give.
+        let captured = captured.and_then(|()| self.drain());
+        self.engine.finish(&mut self.sink);
+        let packets = packets(&self.source);
+        let mut stats = self.ledger.draw_up(&self.engine, packets.unwrap_or_default(), &self.sink);
+        if self.ledger.is_wanted() {
+            self.sink.way.send_last(Event::Stats(Box::new(stats.clone())));
+        } else {
+            drop(self.sink);
+        }
+        let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let written = written.map(|outputs| stats.written = outputs.written());
+        summarise(args, &stats);
+        unless_closed(written)?;
+        captured.map_err(Into::into)
+    }
+
+    /// Captures until it is told to stop, has what it wants, or cannot write any more.
+    fn capture(&mut self, stop: &Stop) -> Result<(), LiveError> {
+        while !stop.load(Ordering::Relaxed) && !self.sink.is_full() && !self.writer.is_finished() {
+            if self.read(PATIENCE)? == 0 {
+                // The line is silent: time goes on all the same.
+                self.engine.advance(now(), &mut self.sink);
+            }
+            if self.ledger.is_due(self.engine.now()) {
+                let packets = packets(&self.source)?;
+                let stats = self.ledger.draw_up(&self.engine, packets, &self.sink);
+                self.sink.way.send(Event::Stats(Box::new(stats)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what was seen before the programs went off their hooks.
+    fn drain(&mut self) -> Result<(), LiveError> {
+        self.source.detach();
+        while !self.sink.is_full() && self.read(Duration::ZERO)? > 0 {}
+        Ok(())
+    }
+
+    fn read(&mut self, timeout: Duration) -> Result<usize, LiveError> {
+        let Self { reader, engine, sink, .. } = self;
+        reader.read(timeout, |item| match item {
+            Item::Interface(iface, name) => engine.name_interface(iface, name),
+            Item::Segment(segment) => engine.segment(&segment, sink),
+        })
+    }
+}
+
+fn packets(source: &LiveSource) -> Result<Vec<SourcePackets>, LiveError> {
+    let of_hook = |(hook, verdicts)| {
+        let source = match hook {
+            Hook::TcIngress => "tc_ingress",
+            Hook::TcEgress => "tc_egress",
+            Hook::XdpIngress => "xdp_ingress",
+        };
+        SourcePackets { source, verdicts }
+    };
+    Ok(source.verdicts()?.into_iter().map(of_hook).collect())
+}
+
+/// The time on the clock that the source dates segments by.
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
+}

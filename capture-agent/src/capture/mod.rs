@@ -1,0 +1,129 @@
+//! What `run` and `read` do: a source, the engine and the outputs put together, until the end.
+//!
+//! The source and the engine have a plain thread to themselves; the main thread waits on tokio for
+//! signals and for that thread.
+
+mod files;
+mod ledger;
+mod live;
+mod sink;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::Context as _;
+use capture_agent::engine::Settings;
+use capture_agent::event::Stats;
+use capture_agent::http::HttpRules;
+use capture_agent::http::head::HeadRules;
+use capture_agent::output::{Output, OutputError, Outputs, Target, Verbosity, summary};
+use capture_agent::selection::{PortSet, Selection};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::cli::CommonArgs;
+pub(crate) use files::files;
+pub(crate) use live::live;
+
+/// Set once the capture is to end.
+type Stop = Arc<AtomicBool>;
+
+/// Bytes of a body that `-vv` shows where `--bodies` does not say.
+const SHOWN_BODY_BYTES: usize = 64 << 10;
+
+fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
+    let asked = args.bodies.map(|limit| usize::try_from(limit.as_u64()).unwrap_or(usize::MAX));
+    let shown = (args.verbose >= 2).then_some(SHOWN_BODY_BYTES);
+    Settings {
+        flow_timeout_ns: u64::try_from(args.flow_timeout.as_nanos()).unwrap_or(u64::MAX),
+        max_flows: args.max_flows,
+        http: HttpRules {
+            head: HeadRules { show_secrets: args.show_secrets, ..HeadRules::default() },
+            keep_body_bytes: asked.or(shown).unwrap_or(0),
+        },
+        server_ports: server_ports.clone(),
+        ..Settings::default()
+    }
+}
+
+fn selection(args: &CommonArgs, ports: &PortSet) -> Selection {
+    Selection { ports: ports.clone(), hosts: args.host.clone() }
+}
+
+fn open_outputs(args: &CommonArgs) -> Result<Outputs, OutputError> {
+    let verbosity = match args.verbose {
+        0 => Verbosity::Line,
+        1 => Verbosity::Heads,
+        _ => Verbosity::Bodies,
+    };
+    let standard = args.format.into();
+    if args.output.is_empty() {
+        return Ok(Outputs::new(vec![Output::open(standard, Target::Stdout, verbosity)?]));
+    }
+    let outputs = args.output.iter().map(|output| {
+        Output::open(output.format.unwrap_or(standard), output.target.clone(), verbosity)
+    });
+    Ok(Outputs::new(outputs.collect::<Result<_, _>>()?))
+}
+
+/// Says at the end what was captured, and what was lost.
+fn summarise(args: &CommonArgs, stats: &Stats) {
+    if !args.quiet {
+        eprintln!("{}", summary::line(stats));
+    }
+}
+
+/// A reader that has gone, as `head` does, is no failure.
+fn unless_closed(result: Result<(), OutputError>) -> anyhow::Result<()> {
+    match result {
+        Ok(()) | Err(OutputError::Closed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs `work` on a thread until it is over; SIGINT and SIGTERM set `stop`, and a second one
+/// ends the process as it would have without us. `beside` runs on tokio all the while.
+fn until_done<T: Send + 'static>(
+    stop: &Stop,
+    beside: impl Future<Output = io::Result<()>>,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let (done, mut finished) = oneshot::channel();
+        let worker = thread::Builder::new().name("capture".to_owned()).spawn(move || {
+            let result = work();
+            // The main thread waits for this; if it is gone, so is the process.
+            let _ = done.send(());
+            result
+        })?;
+        tokio::pin!(beside);
+        let mut beside_runs = true;
+        loop {
+            tokio::select! {
+                _ = &mut finished => break,
+                _ = interrupt.recv() => end(stop, 130),
+                _ = terminate.recv() => end(stop, 143),
+                result = &mut beside, if beside_runs => {
+                    result?;
+                    beside_runs = false;
+                }
+            }
+        }
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Asks the capture to end; who asks twice does not want to wait.
+fn end(stop: &Stop, status: i32) {
+    if stop.swap(true, Ordering::Relaxed) {
+        std::process::exit(status);
+    }
+}

@@ -1,0 +1,204 @@
+//! Arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use capture_agent::output::{Format, Target};
+use capture_agent::selection::{HostNet, PortSet};
+use capture_agent::source::live::{HookChoice, KernelLogLevel, TcAttach};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// See every HTTP exchange that crosses an interface, or that a capture file holds.
+#[derive(Debug, Parser)]
+#[command(name = "capture-agent", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Capture live, until Ctrl-C
+    Run(RunArgs),
+    /// Read capture files: pcap or pcapng, plain, .gz or .zst
+    Read(ReadArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Interface to capture on; may be given several times [default: that of the default route]
+    #[arg(long, value_name = "IF")]
+    pub(crate) iface: Vec<String>,
+    /// TCP ports, on either end: numbers and ranges between commas, or 'any'
+    #[arg(long, value_name = "LIST", default_value = "80")]
+    pub(crate) port: PortSet,
+    /// Where incoming packets are seen; outgoing ones always are by TC
+    #[arg(long, value_name = "HOOK", default_value = "tc")]
+    pub(crate) hook: HookChoice,
+    /// How TC programs are attached
+    #[arg(long, value_name = "WAY", default_value = "auto")]
+    pub(crate) tc_attach: TcAttach,
+    /// Show the kernel half's own log on standard error
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) kernel_log: Option<KernelLogLevel>,
+    /// What both commands have.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Arguments of `read`.
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    /// Capture files; '-' is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// TCP ports, on either end: numbers and ranges between commas, or 'any'
+    #[arg(long, value_name = "LIST", default_value = "any")]
+    pub(crate) port: PortSet,
+    /// What both commands have.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Arguments that `run` and `read` have in common.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CommonArgs {
+    /// Only TCP from or to these addresses or networks; may be given several times
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) host: Vec<HostNet>,
+    /// Format of standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: FormatArg,
+    /// Write to a file instead of standard output, in the format its name ends in (.jsonl, .txt);
+    /// may be given several times, '-' is standard output
+    #[arg(long, value_name = "PATH", value_parser = OutputArg::parse)]
+    pub(crate) output: Vec<OutputArg>,
+    /// What to write
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "exchange")]
+    pub(crate) events: Vec<EventArg>,
+    /// Keep bodies, each up to LIMIT [default LIMIT: 64KiB]
+    #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true,
+          default_missing_value = "64KiB")]
+    pub(crate) bodies: Option<ByteSize>,
+    /// Stop after N exchanges
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Let a flow go after it has been silent for this long
+    #[arg(long, value_name = "TIME", default_value = "300s", value_parser = parse_duration)]
+    pub(crate) flow_timeout: Duration,
+    /// Most flows at a time; past that the one with the oldest activity goes
+    #[arg(long, value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1 << 30))]
+    pub(crate) max_flows: usize,
+    /// With `--events stats`: write the ledger this often too, by packet time
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) stats_interval: Option<Duration>,
+    /// Show the values of Authorization, Cookie and the like
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+    /// No summary at the end, and nothing said at the start
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Show heads in text; twice: bodies too
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// A format by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// A line an exchange, for people
+    Text,
+    /// An object a line, for programs
+    Jsonl,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Text => Self::Text,
+            FormatArg::Jsonl => Self::Jsonl,
+        }
+    }
+}
+
+/// A kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventArg {
+    /// Each exchange when it is over
+    Exchange,
+    /// Each flow when it is gone
+    Flow,
+    /// The ledger at the end
+    Stats,
+}
+
+/// An output: where to, and the format that its name calls for.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputArg {
+    /// Where to.
+    pub(crate) target: Target,
+    /// `None` for standard output, which has the format of `--format`.
+    pub(crate) format: Option<Format>,
+}
+
+impl OutputArg {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "-" {
+            return Ok(Self { target: Target::Stdout, format: None });
+        }
+        let path = PathBuf::from(text);
+        let format = Format::of_path(&path).map_err(|error| error.to_string())?;
+        Ok(Self { target: Target::File(path), format: Some(format) })
+    }
+}
+
+/// Seconds, or a number with a unit: `300`, `5m`, `1.5s`, `200ms`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
+    let friendly = || Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok();
+    seconds
+        .or_else(friendly)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("'{text}' is not a time like 300s, 5m or 200ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_seconds_or_have_a_unit() {
+        assert_eq!(parse_duration("300"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("200ms"), Ok(Duration::from_millis(200)));
+        for bad in ["", "0", "-5s", "soon", "5 parsecs"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bodies_have_a_limit_of_their_own_or_the_usual_one() {
+        let bodies = |args: &[&str]| {
+            let args = ["capture-agent", "read", "x"].iter().chain(args);
+            let Command::Read(read) = Cli::try_parse_from(args).unwrap().command else {
+                panic!("not read");
+            };
+            read.common.bodies.map(|limit| limit.as_u64())
+        };
+        assert_eq!(bodies(&[]), None);
+        assert_eq!(bodies(&["--bodies"]), Some(64 << 10));
+        assert_eq!(bodies(&["--bodies=32MiB"]), Some(32 << 20));
+    }
+}
