@@ -5,6 +5,7 @@
 //! The folder that it finds that library in, by its run path, is the record of what it was built
 //! for: when the compiler is another one, the link there no longer leads to its library.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
@@ -62,6 +63,10 @@ pub(super) fn install(folder: &Path, compiler: &Compiler) -> Result<Linker> {
     }
     let scratch = folder.join("linker-build");
     eprintln!("setup: building bpf-linker {VERSION} for LLVM {} (about a minute)", compiler.llvm);
+    // Or else cargo asks the user to add the folder to it.
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":");
+    path.push(folder.join("bin"));
     cargo()
         .args(["install", "bpf-linker", "--version", VERSION, "--locked", "--force"])
         .args(["--no-default-features", "--features", &format!("llvm-{}", compiler.llvm)])
@@ -69,6 +74,7 @@ pub(super) fn install(folder: &Path, compiler: &Compiler) -> Result<Linker> {
         .arg(folder)
         .arg("--target-dir")
         .arg(&scratch)
+        .env("PATH", path)
         .env("LLVM_PREFIX", folder.join("llvm"))
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
         .run()?;
