@@ -45,7 +45,7 @@ pub(crate) struct Compiler {
 }
 
 /// A shared library as the loader found it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Library {
     pub(crate) soname: String,
     pub(crate) path: PathBuf,
@@ -98,21 +98,27 @@ impl Compiler {
 impl Candidate {
     fn inspect(&self) -> Result<Compiler, Unfit> {
         let rustc = self.sysroot.join("bin/rustc");
-        let broken = |error: anyhow::Error| Unfit::Broken(format!("{error:#}"));
-        let about = Command::new(&rustc).arg("-vV").read().map_err(broken)?;
-        let release = field(&about, "release: ")
-            .ok_or_else(|| Unfit::Broken("rustc tells no release".into()))?;
+        let about = Command::new(&rustc).arg("-vV").read();
+        let about = about.map_err(|error| Unfit::Broken(format!("{error:#}")))?;
+        // ldd fails where there is nothing to load.
+        let loaded = Command::new("ldd").arg(&rustc).read().unwrap_or_default();
+        self.judge(&about, &loaded)
+    }
+
+    /// By what rustc says of itself, and what ldd says of rustc.
+    fn judge(&self, about: &str, loaded: &str) -> Result<Compiler, Unfit> {
+        let silent = || Unfit::Broken("rustc tells neither release nor LLVM version".into());
+        let release = field(about, "release: ").ok_or_else(silent)?;
         if version(release) < version(env!("CARGO_PKG_RUST_VERSION")) {
             return Err(Unfit::Old(release.into()));
         }
-        let llvm = field(&about, "LLVM version: ")
+        let llvm = field(about, "LLVM version: ")
             .and_then(|text| text.split('.').next()?.parse().ok())
-            .ok_or_else(|| Unfit::Broken("rustc tells no LLVM version".into()))?;
+            .ok_or_else(silent)?;
         if !linker::LLVM.contains(&llvm) {
             return Err(Unfit::Llvm(llvm));
         }
-        let loaded = Command::new("ldd").arg(&rustc).read().map_err(broken)?;
-        let llvm_library = llvm_library(&loaded).ok_or(Unfit::StaticLlvm)?;
+        let llvm_library = llvm_library(loaded).ok_or(Unfit::StaticLlvm)?;
         if !self.sysroot.join(SOURCE).exists() {
             return Err(Unfit::NoSource);
         }
@@ -274,5 +280,74 @@ impl fmt::Display for Unfit {
             Self::StaticLlvm => f.write_str("its LLVM is not a shared library"),
             Self::NoSource => f.write_str("without rust-src"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const DEBIAN: &str = "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)\n\
+        binary: rustc\nhost: x86_64-unknown-linux-gnu\nrelease: 1.96.0\nLLVM version: 22.1.8\n";
+    const LOADED: &str = "\tlinux-vdso.so.1 (0x00007f7b15321000)\n\
+        \tlibLLVM.so.22.1 => /lib/x86_64-linux-gnu/libLLVM.so.22.1 (0x00007f7634e00000)\n\
+        \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f7b0be1e000)\n";
+
+    /// What becomes of a toolchain in a sysroot with or without the standard library's source.
+    fn judge(about: &str, loaded: &str, source: bool) -> Result<Compiler, Unfit> {
+        let sysroot = tempfile::tempdir().unwrap();
+        let library = sysroot.path().join("lib/rustlib/src/rust/library");
+        // rustup leaves the folders behind.
+        fs::create_dir_all(library.join("core")).unwrap();
+        if source {
+            fs::write(library.join("core/Cargo.toml"), "").unwrap();
+        }
+        Candidate { name: "some".into(), sysroot: sysroot.path().into() }.judge(about, loaded)
+    }
+
+    #[test]
+    fn a_compiler_is_taken_for_what_it_has() {
+        let found = judge(DEBIAN, LOADED, true).ok().unwrap();
+        assert_eq!(found.to_string(), "rustc 1.96.0 (LLVM 22) by some");
+        assert_eq!(found.llvm_library.soname, "libLLVM.so.22.1");
+        assert_eq!(found.llvm_library.path, Path::new("/lib/x86_64-linux-gnu/libLLVM.so.22.1"));
+    }
+
+    #[test]
+    fn a_compiler_is_refused_for_what_it_lacks() {
+        let reason = |about: &str, loaded, source| judge(about, loaded, source).err().unwrap();
+        assert_eq!(reason(DEBIAN, LOADED, false), Unfit::NoSource);
+        let old = DEBIAN.replace("1.96.0", "1.85.1");
+        assert_eq!(reason(&old, LOADED, true), Unfit::Old("1.85.1".into()));
+        let late = DEBIAN.replace("22.1.8", "31.0.0");
+        assert_eq!(reason(&late, LOADED, true), Unfit::Llvm(31));
+        let missing = "\tlibLLVM.so.22.1 => not found\n";
+        assert_eq!(reason(DEBIAN, missing, true), Unfit::StaticLlvm);
+        assert!(matches!(reason("rustc 1.96.0", LOADED, true), Unfit::Broken(_)));
+    }
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert_eq!(version("1.96.0+dfsg1-1~deb12u2"), Some((1, 96)));
+        assert_eq!(version("1.97.0-nightly"), Some((1, 97)));
+        assert!(version("1.100.0") > version("1.95"));
+        assert_eq!(version("nightly"), None);
+    }
+
+    #[test]
+    fn what_the_user_chose_goes_first_and_what_is_in_use_second() {
+        let list = "stable-x86_64-unknown-linux-gnu (active, default) /home/a b/.rustup/stable\n\
+            nightly-x86_64-unknown-linux-gnu /home/a b/.rustup/nightly\n\
+            1.95.0-x86_64-unknown-linux-gnu /home/a b/.rustup/1.95.0\n\
+            capture-bpf /usr\n";
+        let mut found: Vec<_> = list.lines().filter_map(listed).collect();
+        assert_eq!(found[0].sysroot, Path::new("/home/a b/.rustup/stable"));
+        found.sort_by_key(|each| each.rank(Some("1.95.0-x86_64-unknown-linux-gnu")));
+        let sysroots: Vec<_> = found.iter().map(|each| each.sysroot.to_str().unwrap()).collect();
+        let rustup = |name| format!("/home/a b/.rustup/{name}");
+        assert_eq!(sysroots, ["/usr", &rustup("1.95.0"), &rustup("nightly"), &rustup("stable")]);
+        assert_eq!(listed("no installed toolchains"), None);
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn install(packages: &[&str], purpose: &str, privileges: &Privileges)
     if packages.iter().any(|package| candidate(package).is_none()) {
         update()?;
     }
-    eprintln!("setup: for {purpose}: apt-get install {names}");
+    eprintln!("setup: apt-get install {names} ({purpose})");
     let _held_back = HeldBack::new()?;
     let mut arguments = vec!["install", "--yes", "--no-remove", "--no-install-recommends"];
     arguments.extend(packages);
@@ -115,4 +115,35 @@ impl Drop for HeldBack {
 fn policy(pid: u32, program: &Path) -> String {
     let program = program.display();
     format!("#!/bin/sh\n{MARK}\n[ /proc/{pid}/exe -ef '{program}' ] && exit 101\nexit 0\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_what_would_be_installed() {
+        let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  \
+            Version table:\n     1.96.0+dfsg1-1~deb12u2 500\n";
+        assert_eq!(parse_candidate(policy).unwrap(), "1.96.0+dfsg1-1~deb12u2");
+        // A package that others name, but that no list has.
+        assert_eq!(parse_candidate("x:\n  Installed: (none)\n  Candidate: (none)\n"), None);
+        // Nothing is known of it.
+        assert_eq!(parse_candidate(""), None);
+    }
+
+    #[test]
+    fn the_policy_forbids_while_its_program_runs_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let status = |pid: u32, program: &Path| {
+            let file = folder.path().join("policy-rc.d");
+            fs::write(&file, policy(pid, program)).unwrap();
+            Command::new("sh").arg(&file).status().unwrap().code()
+        };
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(status(std::process::id(), &own), Some(101));
+        assert_eq!(status(u32::MAX, &own), Some(0));
+        // The number went to another program since.
+        assert_eq!(status(std::process::id(), Path::new("/bin/sh")), Some(0));
+    }
 }
