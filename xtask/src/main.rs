@@ -1,2 +1,61 @@
-//! placeholder
-fn main() {}
+//! What the work on capture-agent needs, a module per verb.
+//!
+//! The kernel half is not built by the agent's `build.rs` but here, into `bpf/` of the target
+//! folder, where `build.rs` finds it. So every verb that builds the agent builds the kernel half
+//! first, which costs nothing while that is fresh, and plain `cargo build` never needs a BPF
+//! toolchain.
+
+mod kernel;
+mod lint;
+mod privileges;
+mod run;
+mod setup;
+mod test;
+mod tool;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The work on capture-agent")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Set up what is missing, build both halves, and capture live (with sudo where needed)
+    Run(run::Options),
+    /// Set up what is missing, then format check, clippy and every test there is
+    Test(test::Options),
+    /// Find or install the compiler and the linker of the kernel half
+    Setup,
+    /// Set up what is missing and build both halves in release
+    Build,
+    /// Format check, clippy, and cargo-deny where it is installed
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Run(options) => run::run(&options),
+        Verb::Test(options) => test::test(&options),
+        Verb::Setup => setup::toolchain(setup::Report::Everything).map(drop),
+        Verb::Build => run::build().map(drop),
+        Verb::Lint => lint::lint(),
+    };
+    finish(outcome)
+}
+
+fn finish(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

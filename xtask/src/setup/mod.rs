@@ -1,0 +1,92 @@
+//! `cargo xtask setup`: a compiler for the kernel half, and a linker that reads what it writes.
+//!
+//! Nothing is installed twice, and nothing is believed: each part is looked at where it lies, so
+//! an interrupted set-up is simply done again. With everything there that takes some 100 ms.
+
+mod compiler;
+mod linker;
+mod packages;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::privileges::Privileges;
+use crate::tool::{find, target};
+
+pub(crate) use compiler::Compiler;
+
+/// What builds the kernel half.
+pub(crate) struct Toolchain {
+    pub(crate) compiler: Compiler,
+    /// bpf-linker, with the LLVM of `compiler`.
+    pub(crate) linker: PathBuf,
+}
+
+/// How much to tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// What was found as well.
+    Everything,
+    /// What is being installed.
+    Changes,
+}
+
+impl Report {
+    fn found(self, what: std::fmt::Arguments<'_>) {
+        if self == Self::Everything {
+            eprintln!("setup: {what}");
+        }
+    }
+}
+
+/// Finds the toolchain of the kernel half, and installs what is missing of it.
+pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
+    let compiler = match Compiler::find() {
+        Ok(found) => {
+            report.found(format_args!("BPF compiler: {found}"));
+            found
+        }
+        Err(unfit) => {
+            let installed = compiler::install(&unfit)?;
+            eprintln!("setup: BPF compiler: {installed}");
+            installed
+        }
+    };
+    let folder = target()?.join("bpf");
+    let linker = match linker::find(&folder, &compiler) {
+        Some(found) => {
+            report.found(format_args!("BPF linker: {found}"));
+            found
+        }
+        None => {
+            let installed = linker::install(&folder, &compiler)?;
+            eprintln!("setup: BPF linker: {installed}");
+            installed
+        }
+    };
+    Ok(Toolchain { compiler, linker: linker.path })
+}
+
+/// Programs of the end-to-end tests, and the packages that bring them.
+const SERVERS_AND_CLIENTS: [(&str, &str); 6] = [
+    ("nginx", "nginx"),
+    ("curl", "curl"),
+    ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
+    ("tcpdump", "tcpdump"),
+    ("python3", "python3"),
+];
+
+/// Installs what the end-to-end tests need and this machine lacks.
+pub(crate) fn servers_and_clients(privileges: &Privileges) -> Result<()> {
+    let missing: Vec<_> = SERVERS_AND_CLIENTS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    packages::install(&missing, "the end-to-end tests", privileges)
+}
