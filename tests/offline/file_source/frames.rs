@@ -88,6 +88,17 @@ fn vlan_tags_are_passed_over_on_ethernet_and_in_cooked_captures() {
 }
 
 #[test]
+fn pppoe_sessions_are_looked_into() {
+    for (tcp, protocol) in [(tcp_v4(), [0, 0x21]), (tcp_v6(), [0, 0x57])] {
+        let pppoe = [&[0x88, 0x64, 0x11, 0, 0, 9, 0, 0], protocol.as_slice(), &tcp.ip()].concat();
+        assert_found(ETHERNET, &[[2; 12].as_slice(), &pppoe].concat(), &tcp);
+        assert_found(ETHERNET, &[[2; 12].as_slice(), &[0x81, 0, 0, 5], &pppoe].concat(), &tcp);
+    }
+    let control = [[2; 12].as_slice(), &[0x88, 0x64, 0x11, 0, 0, 9, 0, 0, 0xc0, 0x21]].concat();
+    assert_verdict(ETHERNET, &control, Verdict::NotIp);
+}
+
+#[test]
 fn the_padding_of_short_frames_is_not_payload() {
     let mut tcp = tcp_v4();
     tcp.payload = b"x".to_vec();

@@ -1,11 +1,14 @@
 //! Link types: where in a frame the IP packet begins.
 //!
-//! Follows the registry of link types (draft-ietf-opsawg-pcaplinktype), IEEE 802.1Q for tags.
+//! Follows the registry of link types (draft-ietf-opsawg-pcaplinktype), IEEE 802.1Q for tags,
+//! RFC 2516 for PPPoE.
 
 use std::fmt;
 
 use capture_ebpf::Verdict;
 use etherparse::EtherType;
+
+const PPPOE_SESSION: EtherType = EtherType(0x8864);
 
 /// A number of the link type registry, LINKTYPE_*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +105,18 @@ fn after_ether_type(frame: &[u8], mut at: usize) -> Result<usize, Verdict> {
         match ether_type(frame, at)? {
             EtherType::IPV4 | EtherType::IPV6 => return Ok(at + 2),
             kind if is_tag(kind) => at += 4,
+            PPPOE_SESSION => return after_pppoe(frame, at + 2),
             _ => return Err(Verdict::NotIp),
         }
+    }
+}
+
+/// Offset of what follows the PPPoE header at `at` and the PPP protocol number after it.
+fn after_pppoe(frame: &[u8], at: usize) -> Result<usize, Verdict> {
+    const HEADER_BYTES: usize = 6;
+    match ether_type(frame, at + HEADER_BYTES)? {
+        EtherType(0x0021 | 0x0057) => Ok(at + HEADER_BYTES + 2),
+        _ => Err(Verdict::NotIp),
     }
 }
 
