@@ -277,8 +277,7 @@ fn interfaces_without_end_do_not_take_memory_without_end() {
 fn packed_files_that_are_cut_or_damaged() {
     let segments =
         Conversation::new(CLIENT, SERVER).open().server_sends(&[b'x'; 90_000]).segments();
-    let noise = (0..u32::MAX).map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes()[0]);
-    let mut noise = noise.into_iter();
+    let mut noise = (0_u32..).map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes()[0]);
     let file = segments.into_iter().fold(pcap(), |file, mut tcp| {
         tcp.payload.fill_with(|| noise.next().unwrap());
         file.packet(0, &tcp.ethernet())
