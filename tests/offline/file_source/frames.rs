@@ -221,15 +221,19 @@ fn what_is_not_a_tcp_segment_is_counted_by_what_it_is() {
 }
 
 #[test]
-fn fragments_are_counted_first_and_later_ones() {
+fn fragments_of_tcp_are_counted_first_and_later_ones() {
     for fragment in [[0x20, 0], [0, 100], [0x20, 100]] {
         let mut packet = tcp_v4().ip();
         packet[6..8].copy_from_slice(&fragment);
         assert_verdict(RAW_IP, &packet, Verdict::Fragment);
+        packet[9] = 17;
+        assert_verdict(RAW_IP, &packet, Verdict::NotTcp);
     }
     for [high, low] in [[0, 1], [1, 0], [1, 1]] {
-        let packet = with_extensions(&tcp_v6(), &[(44, &[0, 0, high, low, 0, 0, 0, 1])]);
+        let mut packet = with_extensions(&tcp_v6(), &[(44, &[0, 0, high, low, 0, 0, 0, 1])]);
         assert_verdict(RAW_IP, &packet, Verdict::Fragment);
+        packet[40] = 17;
+        assert_verdict(RAW_IP, &packet, Verdict::NotTcp);
     }
 }
 

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use capture_ebpf::Verdict;
-use etherparse::{IpNumber, LaxIpv4Slice, LaxIpv6Slice};
+use etherparse::{IpNumber, LaxIpPayloadSlice, LaxIpv4Slice, LaxIpv6Slice};
 
 use super::link::LinkType;
 use crate::segment::{Endpoint, SeqNum, TcpFlags};
@@ -68,18 +68,24 @@ pub(super) fn tcp(link: LinkType, frame: &[u8], frame_len: usize) -> Result<TcpF
     })
 }
 
+fn is_whole_tcp(payload: &LaxIpPayloadSlice<'_>, broken_extension: bool) -> Result<(), Verdict> {
+    // What looks like an extension header in a later fragment need not be one.
+    if broken_extension && !payload.fragmented {
+        return Err(Verdict::Malformed);
+    }
+    if payload.ip_number != IpNumber::TCP {
+        return Err(Verdict::NotTcp);
+    }
+    if payload.fragmented {
+        return Err(Verdict::Fragment);
+    }
+    Ok(())
+}
+
 fn ipv4(packet: &[u8], packet_len: usize) -> Result<IpPayload, Verdict> {
     let (ip, broken_extension) =
         LaxIpv4Slice::from_slice(packet).map_err(|_| Verdict::Malformed)?;
-    if ip.payload_ip_number() != IpNumber::TCP {
-        return Err(match broken_extension {
-            Some(_) if !ip.is_payload_fragmented() => Verdict::Malformed,
-            _ => Verdict::NotTcp,
-        });
-    }
-    if ip.is_payload_fragmented() {
-        return Err(Verdict::Fragment);
-    }
+    is_whole_tcp(ip.payload(), broken_extension.is_some())?;
     let header = ip.header();
     let headers_len =
         header.slice().len() + ip.extensions().auth.map_or(0, |auth| auth.slice().len());
@@ -98,16 +104,7 @@ fn ipv4(packet: &[u8], packet_len: usize) -> Result<IpPayload, Verdict> {
 fn ipv6(packet: &[u8], packet_len: usize) -> Result<IpPayload, Verdict> {
     let (ip, broken_extension) =
         LaxIpv6Slice::from_slice(packet).map_err(|_| Verdict::Malformed)?;
-    // What follows the header of a later fragment is not a header, whatever it parses as.
-    if ip.is_payload_fragmented() {
-        return Err(Verdict::Fragment);
-    }
-    if broken_extension.is_some() {
-        return Err(Verdict::Malformed);
-    }
-    if ip.payload().ip_number != IpNumber::TCP {
-        return Err(Verdict::NotTcp);
-    }
+    is_whole_tcp(ip.payload(), broken_extension.is_some())?;
     let header = ip.header();
     let headers_len = header.slice().len() + ip.extensions().slice().len();
     let total_len = match usize::from(header.payload_length()) {
