@@ -9,4 +9,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exchanges;
 mod file_source;
+mod flows;

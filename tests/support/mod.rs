@@ -1,3 +1,4 @@
 //! What tests share.
 
 pub(crate) mod pcap;
+pub(crate) mod peers;

@@ -129,6 +129,3 @@ impl Connection {
         self.dialogue.close(seen, connect_ns, out);
     }
 }
-
-#[cfg(test)]
-mod tests;
