@@ -9,6 +9,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command;
 mod exchanges;
 mod file_source;
 mod flows;
+mod layers;
+mod schema;

@@ -1,4 +1,5 @@
 //! What tests share.
 
+pub(crate) mod agent;
 pub(crate) mod pcap;
 pub(crate) mod peers;

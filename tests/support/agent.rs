@@ -1,0 +1,71 @@
+//! The agent's command, run to its end.
+#![allow(dead_code, reason = "each test target uses a part")]
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// A call of the agent.
+pub(crate) struct Agent(Command);
+
+impl Agent {
+    pub(crate) fn new() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_capture-agent"));
+        command.env("TZ", "UTC").stdin(Stdio::null());
+        Self(command)
+    }
+
+    /// `capture-agent read FILE`.
+    pub(crate) fn read(file: &Path) -> Self {
+        Self::new().args(["read"]).args([file])
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.0.args(args);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, file: &Path) -> Self {
+        self.0.stdin(File::open(file).unwrap());
+        self
+    }
+
+    pub(crate) fn run(mut self) -> Output {
+        let output = self.0.output().unwrap();
+        Output {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// What a call left behind. `status` is `None` after a signal.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Output {
+    /// Standard output as JSON Lines.
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
+        json_lines(&self.stdout)
+    }
+
+    /// It failed with this status and one line that says this.
+    #[track_caller]
+    pub(crate) fn assert_fails(&self, status: i32, says: &str) {
+        assert_eq!(self.status, Some(status), "{self:?}");
+        assert!(self.stderr.contains(says), "{says:?} is not in {:?}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+    }
+}
+
+pub(crate) fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
