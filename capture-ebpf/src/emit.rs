@@ -34,18 +34,9 @@ struct Record<const ROOM: usize> {
 #[inline(always)]
 pub(crate) fn emit(packet: &impl Packet, segment: &Segment) -> Result<(), Verdict> {
     let mut header = segment.header;
-    debug!(
-        packet.ctx(),
-        "{:i} {} to {:i} {}: seq {} ack {} flags {} payload {}",
-        header.src_addr,
-        header.src_port,
-        header.dst_addr,
-        header.dst_port,
-        header.seq,
-        header.ack,
-        header.tcp_flags,
-        header.payload_len
-    );
+    // Few arguments: each takes some of the 512 bytes of stack.
+    let [src, dst] = [header.src_port, header.dst_port];
+    debug!(packet.ctx(), "port {} to {}, payload {}", src, dst, header.payload_len);
     let mut offset = segment.payload_offset;
     let mut left = header.payload_len;
     for _ in 0..MAX_FULL_RECORDS {

@@ -46,6 +46,8 @@ const KERNEL_HALF: Option<&[u8]> = None;
 pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
 /// A ring that takes the largest records with room to spare.
 const MIN_RING_BYTES: u32 = 1 << 20;
+/// The largest power of two that its type holds.
+const MAX_RING_BYTES: u32 = 1 << 31;
 
 /// Where ingress is seen; egress is always TC's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -82,7 +84,7 @@ pub struct LiveConfig {
     pub selection: Selection,
     /// How much the kernel half says, `None` for nothing.
     pub kernel_log: Option<KernelLogLevel>,
-    /// Bytes of the ring; the next power of two counts.
+    /// Bytes of the ring, from 1 MiB to 2 GiB; the next power of two counts.
     pub ring_bytes: u32,
 }
 
@@ -188,7 +190,7 @@ fn check_kernel(config: &LiveConfig) -> Result<(), LiveError> {
 
 fn load(object: &[u8], config: &LiveConfig) -> Result<Ebpf, LiveError> {
     let Selection { ports, hosts } = &config.selection;
-    let ring_bytes = config.ring_bytes.max(MIN_RING_BYTES);
+    let ring_bytes = config.ring_bytes.clamp(MIN_RING_BYTES, MAX_RING_BYTES);
     let log_level = config.kernel_log.map_or(0, |level| level as u8);
     let (any_port, some_hosts) = (u8::from(ports.is_any()), u8::from(!hosts.is_empty()));
     let mut loader = EbpfLoader::new();
