@@ -27,7 +27,8 @@ pub enum Record<'a> {
 /// The JSON Schema of a line of output.
 #[must_use]
 pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(Record<'_>)
+    let settings = schemars::generate::SchemaSettings::default().for_serialize();
+    settings.into_generator().into_root_schema_for::<Record<'_>>()
 }
 
 /// A request and the response to it.
