@@ -168,7 +168,9 @@ impl Engine {
         let Some(flow) = self.table.flow_mut(index) else { return };
         flow.last_activity = flow.last_activity.max(segment.time);
         let before = flow.carried();
-        if flow.closed.is_some() {
+        if flow.is_shown_again(segment) {
+            self.counters.segments_shown_again += 1;
+        } else if flow.closed.is_some() {
             self.counters.segments_after_close += 1;
             flow.take_stray(segment, &self.settings);
         } else {

@@ -54,10 +54,12 @@ pub struct FlowSummary {
 /// What the engine did with the segments it was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EngineCounters {
-    /// Segments it was given. Each is one of the next three.
+    /// Segments it was given. Each is one of the next four.
     pub segments: u64,
     /// Segments that belong to a flow.
     pub segments_in_flows: u64,
+    /// Segments that had been seen on another interface.
+    pub segments_shown_again: u64,
     /// Segments of a flow that had ended.
     pub segments_after_close: u64,
     /// Segments that open nothing and belong to nothing, as resets and acknowledgements do when

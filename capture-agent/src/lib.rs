@@ -1,17 +1,23 @@
 //! Passive HTTP capture: segments in, exchanges out.
 //!
 //! Data enters at the top of this list of modules and leaves at the bottom; nothing imports
-//! upward (`ARCHITECTURE.md`).
+//! upward (`ARCHITECTURE.md`). Empty lines keep rustfmt from sorting it.
 
 pub mod segment;
 pub mod selection;
-pub mod source;
+
 pub mod stream;
 
 pub mod flow;
+
+pub mod source;
+
 pub mod http;
 
-pub mod engine;
 pub mod event;
+
 pub mod listener;
+
+pub mod engine;
+
 pub mod output;

@@ -288,3 +288,32 @@ fn the_same_capture_gives_the_same_events() {
         format!("{:?}{:?}", two.exchanges, two.flows)
     );
 }
+
+#[test]
+fn what_two_interfaces_show_is_counted_once() {
+    let mut peers = Peers::open();
+    exchange(&mut peers);
+    peers.close();
+    let both = peers.seen.iter().flat_map(|seen| {
+        let mut on_bridge = seen.clone();
+        on_bridge.iface = 1;
+        [seen.clone(), on_bridge]
+    });
+    let both: Vec<_> = both.collect();
+    let mut twice = Watch::new(settings());
+    twice.see(&both);
+    twice.finish();
+    assert_eq!(twice.lines(), ["GET /a -> 200 hi"]);
+    assert_eq!(format!("{:?}", twice.flows), format!("{:?}", watch(&peers).flows));
+    assert_eq!(twice.counters().segments_shown_again, peers.seen.len() as u64);
+}
+
+#[test]
+fn the_two_directions_may_cross_different_interfaces() {
+    let mut peers = Peers::open();
+    exchange(&mut peers);
+    for seen in &mut peers.seen {
+        seen.iface = u32::from(seen.tcp.src.port());
+    }
+    assert_eq!(watch(&peers).lines(), ["GET /a -> 200 hi"]);
+}

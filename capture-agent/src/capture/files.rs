@@ -67,6 +67,9 @@ impl Reading {
             let mut source = FileSource::open(&file, self.selection.clone())?;
             let read = self.read(&mut source, ledger, sink, stop);
             self.verdicts.merge(&source.verdicts());
+            for link in source.unreadable_link_types() {
+                eprintln!("{}: packets of link type {link} were left out", file.display());
+            }
             read?;
         }
         Ok(())

@@ -106,11 +106,15 @@ impl Conversation {
 
     /// Whether a segment is a SYN that opens a new connection between the same ends.
     pub(super) fn is_succeeded_by(&self, segment: &Segment<'_>) -> bool {
-        let side = match self.direction_from(segment.src) {
-            Direction::ToServer => &self.to_server,
-            Direction::ToClient => &self.to_client,
-        };
+        let side = self.side(self.direction_from(segment.src));
         segment.flags.syn() && !side.stream.is_opened_by(segment.seq)
+    }
+
+    /// Whether a segment is one that was seen before, on another interface: a bridge and its port
+    /// both show it, and so do a VLAN and what it is on.
+    pub(super) fn is_shown_again(&self, segment: &Segment<'_>) -> bool {
+        let side = self.side(self.direction_from(segment.src));
+        side.iface.is_some_and(|iface| iface != segment.iface) && side.stream.has_seen(segment)
     }
 
     /// Takes a segment; exchanges that it finishes go to `out`. Returns whether it was believed:
@@ -202,6 +206,14 @@ impl Conversation {
 
     fn direction_from(&self, src: Endpoint) -> Direction {
         if src == self.client { Direction::ToServer } else { Direction::ToClient }
+    }
+
+    /// The side that sends in this direction.
+    const fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
     }
 
     /// The side that sends in this direction, and the other one.

@@ -266,11 +266,13 @@ pub struct PacketsRecord {
     load_failed: u64,
 }
 
-/// Segments that the engine was given: `received` is the sum of the next three.
+/// Segments that the engine was given: `received` is the sum of the next four.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SegmentsRecord {
     received: u64,
     in_flows: u64,
+    /// Seen before, on another interface.
+    duplicates: u64,
     after_close: u64,
     without_flow: u64,
     /// Resets out of the window, of those in flows.

@@ -152,6 +152,18 @@ impl Stream {
         !self.anchored || self.isn == Some(seq)
     }
 
+    /// Whether a segment has nothing that has not gone up before: no byte, no SYN, no FIN.
+    #[must_use]
+    pub fn has_seen(&self, segment: &Segment<'_>) -> bool {
+        let flags = segment.flags;
+        let end = segment.seq.plus(segment.wire_len).plus(u32::from(flags.syn()));
+        // What follows FIN is one further: FIN has a sequence number, but no byte.
+        self.anchored
+            && end - self.next <= i32::from(self.is_finished())
+            && (!flags.syn() || self.isn == Some(segment.seq))
+            && (!flags.fin() || self.fin.is_some())
+    }
+
     /// Takes a segment of this direction. Payload that is in order goes to `sink` as it is,
     /// without a copy.
     pub fn accept(

@@ -234,6 +234,7 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
             segments: SegmentsRecord {
                 received: engine.segments,
                 in_flows: engine.segments_in_flows,
+                duplicates: engine.segments_shown_again,
                 after_close: engine.segments_after_close,
                 without_flow: engine.segments_without_flow,
                 resets_ignored: engine.resets_ignored,
