@@ -1,8 +1,6 @@
 //! `read`: capture files, one after the other, through one engine.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use capture_agent::engine::Engine;
 use capture_agent::event::{Event, SourcePackets};
@@ -11,13 +9,15 @@ use capture_agent::selection::Selection;
 use capture_agent::source::file::{FileError, FileSource};
 use capture_agent::source::{Item, Verdicts};
 
+use super::control::{Control, Stop};
 use super::ledger::Ledger;
 use super::sink::{Direct, Sink, Way as _};
-use super::{Stop, open_outputs, selection, settings, summarise, unless_closed, until_done};
+use super::{open_outputs, selection, settings, summarise, unless_closed};
 use crate::cli::{CommonArgs, ReadArgs};
 
 /// Runs `read`.
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
+    let control = Control::new()?;
     let outputs = open_outputs(&args.common)?;
     let engine = Engine::new(settings(&args.common, &args.port));
     let reading = Reading {
@@ -26,10 +26,8 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
         engine,
         verdicts: Verdicts::default(),
     };
-    let stop = Stop::default();
     let common = args.common.clone();
-    let seen = Arc::clone(&stop);
-    until_done(&stop, std::future::ready(Ok(())), move || reading.run(&common, outputs, &seen))
+    control.run(std::future::ready(Ok(())), move |stop| reading.run(&common, outputs, &stop))
 }
 
 struct Reading {
@@ -83,7 +81,7 @@ impl Reading {
         sink: &mut Sink<Direct>,
         stop: &Stop,
     ) -> Result<(), FileError> {
-        while !sink.is_full() && !sink.way.has_failed() && !stop.load(Ordering::Relaxed) {
+        while !sink.is_full() && !sink.way.has_failed() && !stop.is_set() {
             match source.next_item()? {
                 None => break,
                 Some(Item::Interface(iface, name)) => self.engine.name_interface(iface, name),

@@ -1,7 +1,5 @@
 //! `run`: the kernel half, the engine, and a queue to the outputs that never pushes back.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,9 +14,10 @@ use capture_agent::source::live::{
 };
 use capture_ebpf::Hook;
 
+use super::control::{Control, Stop};
 use super::ledger::Ledger;
 use super::sink::Sink;
-use super::{Stop, open_outputs, selection, settings, summarise, unless_closed, until_done};
+use super::{open_outputs, selection, settings, summarise, unless_closed};
 use crate::cli::{CommonArgs, RunArgs};
 
 /// How long the capture waits for segments before it looks at the clock and at whether to stop.
@@ -26,6 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Runs `run`.
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
+    let control = Control::new()?;
     let config = config(args)?;
     let outputs = open_outputs(&args.common)?;
     let (mut source, reader) = LiveSource::open(&config)?;
@@ -53,10 +53,8 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
         ledger: Ledger::new(&args.common),
         writer,
     };
-    let stop = Stop::default();
-    let seen = Arc::clone(&stop);
     let common = args.common.clone();
-    until_done(&stop, beside, move || capture.run(&common, &seen))
+    control.run(beside, move |stop| capture.run(&common, &stop))
 }
 
 fn config(args: &RunArgs) -> Result<LiveConfig, LiveError> {
@@ -110,7 +108,7 @@ impl Capture {
 
     /// Captures until it is told to stop, has what it wants, or cannot write any more.
     fn capture(&mut self, stop: &Stop) -> Result<(), LiveError> {
-        while !stop.load(Ordering::Relaxed) && !self.sink.is_full() && !self.writer.is_finished() {
+        while !stop.is_set() && !self.sink.is_full() && !self.writer.is_finished() {
             if self.read(PATIENCE)? == 0 {
                 // The line is silent: time goes on all the same.
                 self.engine.advance(now(), &mut self.sink);

@@ -3,32 +3,22 @@
 //! The source and the engine have a plain thread to themselves; the main thread waits on tokio for
 //! signals and for that thread.
 
+mod control;
 mod files;
 mod ledger;
 mod live;
 mod sink;
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
-use anyhow::Context as _;
 use capture_agent::engine::Settings;
 use capture_agent::event::Stats;
 use capture_agent::http::HttpRules;
 use capture_agent::http::head::HeadRules;
 use capture_agent::output::{Output, OutputError, Outputs, Target, Verbosity, summary};
 use capture_agent::selection::{PortSet, Selection};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 
 use crate::cli::CommonArgs;
 pub(crate) use files::files;
 pub(crate) use live::live;
-
-/// Set once the capture is to end.
-type Stop = Arc<AtomicBool>;
 
 /// Bytes of a body that `-vv` shows where `--bodies` does not say.
 const SHOWN_BODY_BYTES: usize = 64 << 10;
@@ -80,50 +70,5 @@ fn unless_closed(result: Result<(), OutputError>) -> anyhow::Result<()> {
     match result {
         Ok(()) | Err(OutputError::Closed(_)) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Runs `work` on a thread until it is over; SIGINT and SIGTERM set `stop`, and a second one
-/// ends the process as it would have without us. `beside` runs on tokio all the while.
-fn until_done<T: Send + 'static>(
-    stop: &Stop,
-    beside: impl Future<Output = io::Result<()>>,
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let (done, mut finished) = oneshot::channel();
-        let worker = thread::Builder::new().name("capture".to_owned()).spawn(move || {
-            let result = work();
-            // The main thread waits for this; if it is gone, so is the process.
-            let _ = done.send(());
-            result
-        })?;
-        tokio::pin!(beside);
-        let mut beside_runs = true;
-        loop {
-            tokio::select! {
-                _ = &mut finished => break,
-                _ = interrupt.recv() => end(stop, 130),
-                _ = terminate.recv() => end(stop, 143),
-                result = &mut beside, if beside_runs => {
-                    result?;
-                    beside_runs = false;
-                }
-            }
-        }
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// Asks the capture to end; who asks twice does not want to wait.
-fn end(stop: &Stop, status: i32) {
-    if stop.swap(true, Ordering::Relaxed) {
-        std::process::exit(status);
     }
 }

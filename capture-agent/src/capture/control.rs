@@ -1,0 +1,87 @@
+//! What runs beside a capture: the signals that end it, and the runtime that waits for them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::Context as _;
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// Set once the capture is to end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Whether the capture is to end.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Asks the capture to end; who asks twice does not want to wait.
+    fn set_or_exit(&self, status: i32) {
+        if self.0.swap(true, Ordering::Relaxed) {
+            std::process::exit(status);
+        }
+    }
+}
+
+/// SIGINT and SIGTERM, caught from the moment this is made.
+pub(super) struct Control {
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Control {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let caught = |kind| {
+            let _entered = runtime.enter();
+            signal(kind).context("cannot catch signals")
+        };
+        let interrupt = caught(SignalKind::interrupt())?;
+        let terminate = caught(SignalKind::terminate())?;
+        Ok(Self { runtime, interrupt, terminate })
+    }
+
+    /// Runs `work` on a thread until it is over; a signal sets the stop that it was given, and a
+    /// second one ends the process as it would have without us. `beside` runs all the while.
+    pub(super) fn run<T: Send + 'static>(
+        mut self,
+        beside: impl Future<Output = io::Result<()>>,
+        work: impl FnOnce(Stop) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.runtime.block_on(async {
+            let stop = Stop::default();
+            let (done, mut finished) = oneshot::channel();
+            let seen = stop.clone();
+            let worker = thread::Builder::new().name("capture".to_owned()).spawn(move || {
+                let result = work(seen);
+                // The main thread waits for this; if it is gone, so is the process.
+                let _ = done.send(());
+                result
+            })?;
+            tokio::pin!(beside);
+            let mut beside_runs = true;
+            loop {
+                tokio::select! {
+                    // Also where the thread has panicked, and `done` is gone with it.
+                    _ = &mut finished => break,
+                    _ = self.interrupt.recv() => stop.set_or_exit(130),
+                    _ = self.terminate.recv() => stop.set_or_exit(143),
+                    result = &mut beside, if beside_runs => {
+                        result?;
+                        beside_runs = false;
+                    }
+                }
+            }
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+}
