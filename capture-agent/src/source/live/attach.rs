@@ -195,9 +195,8 @@ impl Links {
         // A handle of our own choice can be entrusted before the filter is there, so there is no
         // moment at which a killed agent leaves it behind; from 31 random bits it is nobody else's.
         let handle = RandomState::new().hash_one(iface.index) as u32 >> 1 | 1;
-        let mut refused = None;
         // A priority belongs to one kind of filter and one protocol: the first that is free.
-        for priority in 1..=FIRST_PRIORITIES {
+        for priority in 1.. {
             guardian
                 .entrust(Leftover::filter(iface.index, direction(hook), priority, handle))
                 .map_err(LiveError::Guardian)?;
@@ -207,17 +206,19 @@ impl Links {
                 Ok(id) => {
                     // Detaching it is the guardian's.
                     std::mem::forget(program.take_link(id).map_err(|error| failed(&error))?);
-                    return Ok(());
+                    break;
                 }
-                Err(error) => refused = Some(error),
+                Err(error)
+                    if priority < LAST_PRIORITY && os_error(&error) == Some(libc::EINVAL) => {}
+                Err(error) => return Err(failed(&error)),
             }
         }
-        Err(refused.map_or(LiveError::NoKernelHalf, |error| failed(&error)))
+        Ok(())
     }
 }
 
-/// Priorities that are tried for a clsact filter.
-const FIRST_PRIORITIES: u16 = 16;
+/// The last priority that is tried for a clsact filter.
+const LAST_PRIORITY: u16 = 16;
 
 const fn direction(hook: Hook) -> TcAttachType {
     match hook {

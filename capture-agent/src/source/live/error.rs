@@ -25,16 +25,8 @@ pub enum LiveError {
     #[error("the interface '{0}' is down; bring it up with `ip link set {0} up`")]
     InterfaceDown(String),
     /// The interface has no Ethernet headers to parse.
-    #[error(
-        "the interface '{name}' carries no Ethernet frames (link type {hardware}); \
-         choose an Ethernet interface or 'lo'"
-    )]
-    NotEthernet {
-        /// Its name.
-        name: String,
-        /// Its link type, `ARPHRD_…`.
-        hardware: u16,
-    },
+    #[error("the interface '{0}' carries no Ethernet frames; choose one that does, or 'lo'")]
+    NotEthernet(String),
     /// Neither an IPv4 nor an IPv6 default route.
     #[error("there is no default route to tell the interface by; name one with `--iface`")]
     NoDefaultRoute,
@@ -144,25 +136,25 @@ impl LiveError {
         match error {
             ProgramError::LoadError { io_error, verifier_log } => {
                 let log = verifier_log.to_string();
-                // The verifier ends with statistics; its verdict stands before them.
-                let verdict = log
-                    .lines()
-                    .map(str::trim)
-                    .rfind(|line| {
-                        !line.is_empty()
-                            && ["processed ", "verification time", "stack depth"]
-                                .iter()
-                                .all(|statistic| !line.starts_with(statistic))
-                    })
-                    .unwrap_or("no reason given");
                 if log.trim().is_empty() && io_error.raw_os_error() == Some(libc::EPERM) {
                     return Self::Refused;
                 }
-                Self::Program { program, reason: format!("{io_error}: {verdict}") }
+                Self::Program { program, reason: format!("{io_error}: {}", verdict(&log)) }
             }
             error => Self::Program { program, reason: error.to_string() },
         }
     }
+}
+
+/// The verifier's verdict: its log is long, and ends with it and then some statistics.
+fn verdict(log: &str) -> &str {
+    let is_statistic = |line: &&str| {
+        ["processed ", "verification time ", "stack depth "].iter().any(|s| line.starts_with(s))
+    };
+    log.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !is_statistic(line))
+        .unwrap_or("it gave no reason")
 }
 
 /// An error and its causes in one line.
@@ -177,4 +169,34 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_verdict_is_found_in_its_log() {
+        let log = "func#0 @0\n0: R1=ctx() R10=fp0\n0: (61) r2 = *(u32 *)(r1 +76)\n\
+                   combined stack size of 2 calls is 576. Too large\n\
+                   verification time 1210 usec\nstack depth 300+80\n\
+                   processed 3 insns (limit 1000000) max_states_per_insn 0\n\n";
+        assert_eq!(verdict(log), "combined stack size of 2 calls is 576. Too large");
+        assert_eq!(verdict("\n"), "it gave no reason");
+    }
+
+    #[test]
+    fn an_error_with_its_causes_is_one_line() {
+        let error = MapError::CreateError {
+            name: "SEGMENTS".to_owned(),
+            io_error: io::Error::from_raw_os_error(libc::ENOMEM),
+        };
+        let told = chain(&error);
+        assert!(told.starts_with("failed to create map `SEGMENTS`: Cannot allocate"), "{told}");
+        let told = LiveError::load(EbpfError::MapError(error), 1 << 26).to_string();
+        assert!(
+            told.starts_with("the kernel has no memory for a ring of 67108864 bytes"),
+            "{told}"
+        );
+    }
 }

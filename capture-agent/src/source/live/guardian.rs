@@ -110,14 +110,14 @@ fn guard(pipe: &PipeReader, netlink: &OwnedFd) -> ! {
 /// Closes the descriptors that came along in the fork, but these two.
 fn close_all_but(one: i32, other: i32) {
     let (low, high) = (one.min(other).cast_unsigned(), one.max(other).cast_unsigned());
-    for (first, last) in [(0, low.wrapping_sub(1)), (low + 1, high - 1), (high + 1, u32::MAX)] {
-        if first > last || last == u32::MAX && first == 0 {
-            continue;
-        }
+    let gaps =
+        [(0, low.checked_sub(1)), (low + 1, high.checked_sub(1)), (high + 1, Some(u32::MAX))];
+    for (first, last) in gaps {
+        let Some(last) = last.filter(|last| first <= *last) else { continue };
         // SAFETY: nothing of this process uses the descriptors any more.
         if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
             // Before 5.9 there is no such call.
-            for fd in first..last.min(65_536) {
+            for fd in first..=last.min(65_535) {
                 // SAFETY: as above.
                 unsafe { libc::close(fd.cast_signed()) };
             }

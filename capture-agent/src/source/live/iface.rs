@@ -47,8 +47,7 @@ fn check<'a>(name: &str, all: &'a [Iface]) -> Result<&'a Iface, LiveError> {
         return Err(LiveError::NoSuchInterface { name: name.to_owned(), there });
     };
     if !matches!(iface.hardware, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK) {
-        let hardware = iface.hardware;
-        return Err(LiveError::NotEthernet { name: name.to_owned(), hardware });
+        return Err(LiveError::NotEthernet(name.to_owned()));
     }
     if !iface.up {
         return Err(LiveError::InterfaceDown(name.to_owned()));
@@ -80,21 +79,21 @@ fn list() -> io::Result<Vec<Iface>> {
 /// # Safety
 /// `entry` is of a living list from `getifaddrs`.
 unsafe fn link_layer(entry: &libc::ifaddrs) -> Option<Iface> {
+    // SAFETY: the name is a C string of the list.
+    let name = unsafe { CStr::from_ptr(entry.ifa_name) }.to_string_lossy().into_owned();
+    let up = entry.ifa_flags & libc::IFF_UP.unsigned_abs() != 0;
     // SAFETY: an address is null or valid as long as the list, and begins with its family.
-    let family = unsafe { entry.ifa_addr.as_ref()? }.sa_family;
-    if i32::from(family) != libc::AF_PACKET {
+    let Some(addr) = (unsafe { entry.ifa_addr.as_ref() }) else {
+        // Only what has no hardware address, such as a tunnel, has an entry without address.
+        return Some(Iface { name, index: 0, hardware: libc::ARPHRD_NONE, up });
+    };
+    if i32::from(addr.sa_family) != libc::AF_PACKET {
         return None;
     }
     // SAFETY: an address of that family is a `sockaddr_ll`.
     let link = unsafe { entry.ifa_addr.cast::<libc::sockaddr_ll>().as_ref()? };
-    // SAFETY: the name is a C string of the list.
-    let name = unsafe { CStr::from_ptr(entry.ifa_name) };
-    Some(Iface {
-        name: name.to_string_lossy().into_owned(),
-        index: u32::try_from(link.sll_ifindex).ok()?,
-        hardware: link.sll_hatype,
-        up: entry.ifa_flags & libc::IFF_UP.unsigned_abs() != 0,
-    })
+    let index = u32::try_from(link.sll_ifindex).ok()?;
+    Some(Iface { name, index, hardware: link.sll_hatype, up })
 }
 
 #[cfg(test)]
@@ -127,8 +126,7 @@ mod tests {
         );
         assert_eq!(
             told("tun0"),
-            "the interface 'tun0' carries no Ethernet frames (link type 65534); \
-             choose an Ethernet interface or 'lo'"
+            "the interface 'tun0' carries no Ethernet frames; choose one that does, or 'lo'"
         );
         assert!(check("lo", &all).is_ok());
     }

@@ -16,16 +16,12 @@ use super::LiveError;
 /// The name of aya's ring for log messages.
 pub(super) const MAP: &str = "AYA_LOGS";
 
-/// How much the kernel half says.
+/// How much the kernel half says: numbers of aya's levels, those that it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[repr(u8)]
 pub enum KernelLogLevel {
-    /// Nothing that is lost; reserved for what should never happen.
-    Error = 1,
     /// Segments that are lost.
     Warn = 2,
-    /// As `warn`.
-    Info = 3,
     /// Each segment that is handed over.
     Debug = 4,
     /// The verdict on each packet.
