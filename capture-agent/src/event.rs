@@ -13,6 +13,8 @@ use crate::stream;
 pub struct FlowInfo {
     /// Its name, the same whenever a capture is replayed.
     pub id: FlowId,
+    /// Counts flows from 0 in the order in which they were first seen.
+    pub number: u64,
     /// Who asks.
     pub client: Endpoint,
     /// Who answers.

@@ -1,14 +1,88 @@
 //! The callbacks for those who embed the library.
 
+use std::sync::Arc;
+
 use crate::event::{Event, Exchange, FlowSummary};
+use crate::flow::{CloseReason, Direction, FlowId, FlowKey, FlowState};
+use crate::segment::{Endpoint, Timestamp};
+
+/// A flow as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowView<'a> {
+    /// Counts flows from 0 in the order in which they were first seen.
+    pub number: u64,
+    /// Who asks.
+    pub client: Endpoint,
+    /// Who answers.
+    pub server: Endpoint,
+    /// Name of the interface where it was first seen.
+    pub iface: Option<&'a Arc<str>>,
+    /// What it is at.
+    pub state: FlowState,
+    /// When its first segment was seen.
+    pub start: Timestamp,
+    /// When its last segment was seen.
+    pub last_activity: Timestamp,
+    /// Now, by packet time.
+    pub now: Timestamp,
+}
+
+impl FlowView<'_> {
+    /// Its name, the same whenever a capture is replayed.
+    #[must_use]
+    pub fn id(&self) -> FlowId {
+        FlowId::new(&FlowKey::new(self.client, self.server), self.start)
+    }
+
+    /// Nanoseconds since its last segment.
+    #[must_use]
+    pub const fn idle_ns(&self) -> u64 {
+        self.now.nanos_since(self.last_activity)
+    }
+}
+
+/// Bytes of a flow, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a> {
+    /// Stream offset of the first one.
+    pub offset: u64,
+    /// The bytes: never empty, and all of one segment.
+    pub bytes: &'a [u8],
+    /// When their segment was seen.
+    pub time: Timestamp,
+}
 
 /// Told of what happens, in the order it happens. What is not wanted need not be written.
+///
+/// For one flow the order is: `opened`; `sent`, `received`, `gap`, `unacknowledged` and `exchange`;
+/// `closed`; `gone`. Who is client and who is server can change until something was said, where
+/// the start of a flow was not seen.
+#[expect(unused_variables, reason = "the names document what is passed")]
 pub trait Listener {
+    /// The first segment of a flow was seen.
+    fn opened(&mut self, flow: &FlowView<'_>) {}
+
+    /// The client has sent these bytes.
+    fn sent(&mut self, flow: &FlowView<'_>, data: Data<'_>) {}
+
+    /// The server has sent these bytes.
+    fn received(&mut self, flow: &FlowView<'_>, data: Data<'_>) {}
+
+    /// From this stream offset on so many bytes were sent and not seen.
+    fn gap(&mut self, flow: &FlowView<'_>, direction: Direction, offset: u64, len: u64) {}
+
+    /// So many bytes in this direction have not been acknowledged: more than
+    /// the settings of the engine call worth a warning.
+    fn unacknowledged(&mut self, flow: &FlowView<'_>, direction: Direction, bytes: u64) {}
+
     /// An exchange is over.
-    fn exchange(&mut self, _exchange: Exchange) {}
+    fn exchange(&mut self, exchange: Exchange) {}
+
+    /// A flow has ended; it stays for strays for a while.
+    fn closed(&mut self, flow: &FlowView<'_>, reason: CloseReason) {}
 
     /// A flow is gone.
-    fn flow_gone(&mut self, _summary: FlowSummary) {}
+    fn gone(&mut self, summary: FlowSummary) {}
 }
 
 /// A function that takes events is a listener.
@@ -17,7 +91,7 @@ impl<F: FnMut(Event)> Listener for F {
         self(Event::Exchange(Box::new(exchange)));
     }
 
-    fn flow_gone(&mut self, summary: FlowSummary) {
+    fn gone(&mut self, summary: FlowSummary) {
         self(Event::Flow(Box::new(summary)));
     }
 }

@@ -94,8 +94,8 @@ fn handshake_slot(header: &RecordHeader) -> u32 {
         let addr = u128::from_ne_bytes(addr);
         (addr as u64 ^ (addr >> 64) as u64).wrapping_mul(MULTIPLIER)
     };
-    let ports = u64::from(header.src_port) * u64::from(header.dst_port)
-        ^ u64::from(header.src_port ^ header.dst_port) << 32;
+    let (src, dst) = (header.src_port, header.dst_port);
+    let ports = (u64::from(src) * u64::from(dst)) ^ (u64::from(src ^ dst) << 32);
     let hash = (fold(header.src_addr) ^ fold(header.dst_addr) ^ ports).wrapping_mul(MULTIPLIER);
     (hash >> (64 - HANDSHAKE_SLOTS.ilog2())) as u32
 }

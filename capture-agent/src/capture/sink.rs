@@ -109,7 +109,7 @@ impl<W: Way> Listener for Sink<W> {
         }
     }
 
-    fn flow_gone(&mut self, summary: FlowSummary) {
+    fn gone(&mut self, summary: FlowSummary) {
         if self.flows {
             self.way.take(Event::Flow(Box::new(summary)));
         }

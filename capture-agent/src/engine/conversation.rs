@@ -1,52 +1,97 @@
 //! One flow with all that hangs on it: its two streams, and the HTTP on them.
 //!
-//! Follows RFC 9293 section 3.5 for how a connection opens and ends.
+//! Follows RFC 9293 section 3.5 for how a connection opens and ends. Invariant: while nothing is
+//! said it takes little room, for there may be a million of it.
 
 use super::Settings;
-use crate::flow::{CloseReason, Direction, Handshake, Phase};
-use crate::http::{self, Connection, Ending};
+use super::desk::Desk;
+use crate::flow::{
+    CloseReason, Direction, FlowKey, FlowState, Handshake, Keyed, Phase, bytes_per_flow,
+};
+use crate::http::{self, Connection, Ending, Resting};
+use crate::listener::{Data, FlowView, Listener};
 use crate::segment::{Endpoint, IfaceId, Segment, Timestamp};
-use crate::stream::{Chunk, Mark, Stream};
+use crate::stream::{Chunk, Counters, Mark, Stream};
 
 /// A reset further from what is expected is not believed (RFC 9293 section 3.5.3): anybody can
 /// send one. Wide enough for what may have been lost before it.
 const RESET_WINDOW: i32 = 16 << 20;
 
+/// What is booked of a flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tally {
+    /// Payload bytes that were seen.
+    pub(super) bytes: u64,
+    /// Bytes that were sent and not seen.
+    pub(super) gap_bytes: u64,
+    /// Bytes of memory beyond the flow's place in the table.
+    pub(super) memory: usize,
+    /// Since when a hole is open, in either direction.
+    pub(super) hole_since: Option<Timestamp>,
+}
+
 /// One direction of a conversation.
 #[derive(Debug, Default)]
-pub(super) struct Side {
-    pub(super) stream: Stream,
-    /// Where it was first seen.
-    iface: Option<IfaceId>,
+struct Side {
+    stream: Stream,
+    /// Where it was first seen, once `is_seen`.
+    iface: IfaceId,
+    is_seen: bool,
+    /// Whether its SYN was seen.
+    from_start: bool,
     /// Whether its end has been passed on.
     finished: bool,
+    /// Whether a warning was given that much is not acknowledged.
+    warned: bool,
+}
+
+impl Side {
+    fn iface(&self) -> Option<IfaceId> {
+        self.is_seen.then_some(self.iface)
+    }
 }
 
 /// A flow, what is said on it, and what became of it.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    pub(super) client: Endpoint,
-    pub(super) server: Endpoint,
-    /// Whether the client is known, by SYN or by what was said, and not a guess.
-    client_is_known: bool,
+    /// Counts flows from 0 in the order in which they were first seen.
+    pub(super) number: u64,
     /// When its first segment was seen.
     pub(super) start: Timestamp,
     /// When its last segment was seen.
     pub(super) last_activity: Timestamp,
-    /// Why and when it ended, once it has.
-    pub(super) closed: Option<(CloseReason, Timestamp)>,
-    /// Whether it waits in the engine's queue of open holes.
-    pub(super) in_hole_queue: bool,
+    /// When it ended, once `closed`.
+    end: Timestamp,
     handshake: Handshake,
-    pub(super) to_server: Side,
-    pub(super) to_client: Side,
-    /// HTTP, once something was said.
+    to_server: Side,
+    to_client: Side,
+    /// HTTP while something is unfinished; else what is left of it is in `resting`.
     http: Option<Box<Connection>>,
+    resting: Resting,
+    pub(super) client: Endpoint,
+    pub(super) server: Endpoint,
+    closed: Option<CloseReason>,
+    /// Whether the client is known, by SYN or by what was said, and not a guess.
+    client_is_known: bool,
+    /// Whether something was said, so that `resting` tells how.
+    http_begun: bool,
+    in_hole_queue: bool,
+}
+
+const _: () = assert!(Conversation::PLACE_BYTES < 256);
+
+impl Keyed for Conversation {
+    fn key(&self) -> FlowKey {
+        self.flow_key()
+    }
 }
 
 impl Conversation {
+    /// Bytes of memory that a flow takes while nothing is said on it.
+    pub(super) const PLACE_BYTES: usize = bytes_per_flow::<Self>();
+
     /// A conversation that begins with this segment.
-    pub(super) fn new(segment: &Segment<'_>, settings: &Settings) -> Self {
+    pub(super) fn new(segment: &Segment<'_>, number: u64, settings: &Settings) -> Self {
         let (src, dst, flags) = (segment.src, segment.dst, segment.flags);
         let ports = &settings.server_ports;
         let from_client = match (ports.contains(src.port), ports.contains(dst.port)) {
@@ -57,50 +102,102 @@ impl Conversation {
         };
         let (client, server) = if from_client { (src, dst) } else { (dst, src) };
         Self {
-            client,
-            server,
-            client_is_known: flags.syn(),
+            number,
             start: segment.time,
             last_activity: segment.time,
-            closed: None,
-            in_hole_queue: false,
-            handshake: Handshake::default(),
+            end: Timestamp::default(),
+            handshake: if flags.syn() && !flags.ack() {
+                Handshake::Syn(segment.time)
+            } else {
+                Handshake::NotSeen
+            },
             to_server: Side::default(),
             to_client: Side::default(),
             http: None,
+            resting: Resting::default(),
+            client,
+            server,
+            closed: None,
+            client_is_known: flags.syn(),
+            http_begun: false,
+            in_hole_queue: false,
         }
+    }
+
+    pub(super) fn flow_key(&self) -> FlowKey {
+        FlowKey::new(self.client, self.server)
     }
 
     /// Where it was first seen.
     pub(super) fn iface(&self) -> Option<IfaceId> {
-        self.to_server.iface.or(self.to_client.iface)
+        self.to_server.iface().or(self.to_client.iface())
     }
 
     /// Exchanges that have come out.
-    pub(super) fn exchanges(&self) -> u32 {
-        self.http.as_ref().map_or(0, |http| http.exchanges())
+    pub(super) const fn exchanges(&self) -> u32 {
+        self.resting.exchanges()
     }
 
-    /// Payload bytes and gap bytes so far.
-    pub(super) const fn carried(&self) -> (u64, u64) {
-        let (up, down) = (self.to_server.stream.counters(), self.to_client.stream.counters());
-        (up.bytes + down.bytes, up.gap_bytes + down.gap_bytes)
+    /// What the client sent, and what the server sent.
+    pub(super) fn counters(&self) -> (Counters, Counters) {
+        (self.to_server.stream.counters(), self.to_client.stream.counters())
     }
 
-    /// Since when a hole is open, in either direction.
-    pub(super) fn hole_since(&self) -> Option<Timestamp> {
+    pub(super) fn tally(&self) -> Tally {
+        let (up, down) = self.counters();
         let sides = [&self.to_server, &self.to_client];
-        sides.into_iter().filter_map(|side| side.stream.hole_since()).min()
+        let held: usize = sides.iter().map(|side| side.stream.memory()).sum();
+        Tally {
+            bytes: up.bytes + down.bytes,
+            gap_bytes: up.gap_bytes + down.gap_bytes,
+            memory: held + self.http.as_ref().map_or(0, |http| http.memory()),
+            hole_since: sides.iter().filter_map(|side| side.stream.hole_since()).min(),
+        }
+    }
+
+    pub(super) const fn in_hole_queue(&self) -> bool {
+        self.in_hole_queue
+    }
+
+    pub(super) const fn set_in_hole_queue(&mut self, is_in: bool) {
+        self.in_hole_queue = is_in;
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Why and when it ended, once it has.
+    pub(super) fn closed(&self) -> Option<(CloseReason, Timestamp)> {
+        self.closed.map(|reason| (reason, self.end))
+    }
+
+    /// A segment of it was seen.
+    pub(super) fn touch(&mut self, time: Timestamp) {
+        self.last_activity = self.last_activity.max(time);
     }
 
     /// What the conversation is waiting for.
     pub(super) const fn phase(&self) -> Phase {
-        if self.closed.is_some() {
-            Phase::Lingering
+        match self.state() {
+            FlowState::Closed(_) => Phase::Lingering,
+            FlowState::Opening => Phase::Opening,
+            FlowState::Open | FlowState::HalfClosed(_) => Phase::Open,
+        }
+    }
+
+    /// What the conversation is at.
+    pub(super) const fn state(&self) -> FlowState {
+        if let Some(reason) = self.closed {
+            FlowState::Closed(reason)
         } else if self.handshake.is_opening() {
-            Phase::Opening
+            FlowState::Opening
+        } else if self.to_server.finished {
+            FlowState::HalfClosed(Direction::ToServer)
+        } else if self.to_client.finished {
+            FlowState::HalfClosed(Direction::ToClient)
         } else {
-            Phase::Open
+            FlowState::Open
         }
     }
 
@@ -114,69 +211,70 @@ impl Conversation {
     /// both show it, and so do a VLAN and what it is on.
     pub(super) fn is_shown_again(&self, segment: &Segment<'_>) -> bool {
         let side = self.side(self.direction_from(segment.src));
-        side.iface.is_some_and(|iface| iface != segment.iface) && side.stream.has_seen(segment)
+        side.iface().is_some_and(|iface| iface != segment.iface) && side.stream.has_seen(segment)
     }
 
-    /// Takes a segment; exchanges that it finishes go to `out`. Returns whether it was believed:
-    /// a reset out of the window is not.
+    /// Takes a segment. Returns whether it was believed: a reset out of the window is not.
     pub(super) fn take(
         &mut self,
         segment: &Segment<'_>,
-        settings: &Settings,
-        out: &mut Vec<http::Exchange>,
+        desk: &mut Desk,
+        listener: &mut impl Listener,
     ) -> bool {
         self.orient(segment);
         let direction = self.direction_from(segment.src);
         self.handshake.observe(direction, segment);
         let flags = segment.flags;
+        let rules = desk.settings.stream;
         if flags.ack() && !flags.rst() {
-            self.with_stream(direction.reverse(), settings, out, |stream, sink| {
-                stream.acknowledged(segment.ack, sink);
+            self.with_stream(direction.reverse(), desk, listener, |stream, sink| {
+                stream.acknowledged(segment.ack, &rules, sink);
             });
         }
         let (side, other) = self.sides_mut(direction);
-        side.iface.get_or_insert(segment.iface);
+        if !side.is_seen {
+            side.is_seen = true;
+            side.iface = segment.iface;
+        }
+        side.from_start |= flags.syn();
         let distance = side.stream.distance(segment.seq);
         let acked = if flags.ack() { other.stream.offset_of(segment.ack) } else { 0 };
-        let mark = Mark { time: segment.time, acked };
-        self.with_stream(direction, settings, out, |stream, sink| {
-            stream.accept(segment, mark, &settings.stream, sink);
+        let mark = Mark { time: segment.time, acked, conflict: false };
+        self.with_stream(direction, desk, listener, |stream, sink| {
+            stream.accept(segment, mark, &rules, sink);
         });
+        self.warn(direction, desk, listener);
         if flags.rst() {
             let believed = distance.is_none_or(|far| (-1..=RESET_WINDOW).contains(&far));
             if believed {
-                self.close(CloseReason::Rst, segment.time, http::State::Cut, settings, out);
+                self.close(CloseReason::Rst, segment.time, http::State::Cut, desk, listener);
             }
             return believed;
         }
         for direction in Direction::BOTH {
-            self.finish_side(direction, settings, out);
+            self.finish_side(direction, desk);
         }
         if self.to_server.finished && self.to_client.finished {
-            self.close(CloseReason::Fin, segment.time, http::State::Cut, settings, out);
+            self.close(CloseReason::Fin, segment.time, http::State::Cut, desk, listener);
         }
         true
     }
 
     /// Counts a segment that came after the end.
-    pub(super) fn take_stray(&mut self, segment: &Segment<'_>, settings: &Settings) {
+    pub(super) fn take_stray(&mut self, segment: &Segment<'_>, desk: &Desk) {
         let (side, _) = self.sides_mut(self.direction_from(segment.src));
-        let mark = Mark { time: segment.time, acked: 0 };
-        side.stream.accept(segment, mark, &settings.stream, &mut |_| {});
+        let mark = Mark { time: segment.time, acked: 0, conflict: false };
+        side.stream.accept(segment, mark, &desk.settings.stream, &mut |_| {});
     }
 
     /// Gives up holes that have been open for too long.
-    pub(super) fn expire_holes(
-        &mut self,
-        now: Timestamp,
-        settings: &Settings,
-        out: &mut Vec<http::Exchange>,
-    ) {
+    pub(super) fn expire_holes(&mut self, desk: &mut Desk, listener: &mut impl Listener) {
+        let (now, rules) = (desk.now, desk.settings.stream);
         for direction in Direction::BOTH {
-            self.with_stream(direction, settings, out, |stream, sink| {
-                stream.expire(now, &settings.stream, sink);
+            self.with_stream(direction, desk, listener, |stream, sink| {
+                stream.expire(now, &rules, sink);
             });
-            self.finish_side(direction, settings, out);
+            self.finish_side(direction, desk);
         }
     }
 
@@ -186,22 +284,24 @@ impl Conversation {
         reason: CloseReason,
         end: Timestamp,
         seen: http::State,
-        settings: &Settings,
-        out: &mut Vec<http::Exchange>,
+        desk: &mut Desk,
+        listener: &mut impl Listener,
     ) {
         for direction in Direction::BOTH {
-            self.with_stream(direction, settings, out, |stream, sink| stream.finish(sink));
-            self.finish_side(direction, settings, out);
+            self.with_stream(direction, desk, listener, |stream, sink| stream.finish(sink));
+            self.finish_side(direction, desk);
         }
-        let connect_ns = self.handshake.connect_ns();
-        if let Some(http) = &mut self.http {
+        self.with_http(desk, |http, desk, connect_ns| {
+            let Desk { settings, exchanges, .. } = desk;
             for direction in Direction::BOTH {
                 let ending = Ending::BrokenOff(seen);
-                http.finish(direction, ending, &settings.http, connect_ns, out);
+                http.finish(direction, ending, &settings.http, connect_ns, exchanges);
             }
-            http.close(seen, connect_ns, out);
-        }
-        self.closed = Some((reason, end));
+            http.close(seen, connect_ns, exchanges);
+        });
+        self.closed = Some(reason);
+        self.end = end;
+        listener.closed(&desk.view(self), reason);
     }
 
     fn direction_from(&self, src: Endpoint) -> Direction {
@@ -238,51 +338,94 @@ impl Conversation {
         }
     }
 
-    /// Lets a stream do something, and HTTP have what comes out.
-    fn with_stream(
+    /// Warns once when much is not acknowledged, and again after that was over.
+    fn warn(&mut self, direction: Direction, desk: &Desk, listener: &mut impl Listener) {
+        let Some(limit) = desk.settings.unacknowledged_bytes else { return };
+        let (side, _) = self.sides_mut(direction);
+        let bytes = side.stream.unacknowledged();
+        let was_warned = std::mem::replace(&mut side.warned, bytes > limit);
+        if bytes > limit && !was_warned {
+            listener.unacknowledged(&desk.view(self), direction, bytes);
+        }
+    }
+
+    /// Lets a stream do something; the listener and HTTP have what comes out.
+    fn with_stream<L: Listener>(
         &mut self,
         direction: Direction,
-        settings: &Settings,
-        out: &mut Vec<http::Exchange>,
+        desk: &mut Desk,
+        listener: &mut L,
         act: impl FnOnce(&mut Stream, &mut dyn FnMut(Chunk<'_>)),
     ) {
-        let from_start = [&self.to_server, &self.to_client].map(|side| side.stream.from_start());
-        let connect_ns = self.handshake.connect_ns();
-        let known = self.client_is_known;
-        let http = &mut self.http;
-        let side = match direction {
-            Direction::ToServer => &mut self.to_server,
-            Direction::ToClient => &mut self.to_client,
-        };
-        act(&mut side.stream, &mut |chunk| {
+        // Out of its place, so that the flow can be shown while the stream is at work.
+        let (side, _) = self.sides_mut(direction);
+        let mut stream = std::mem::take(&mut side.stream);
+        act(&mut stream, &mut |chunk| {
+            tell(listener, &desk.view(self), direction, chunk);
             // Until somebody says something that tells who the client is, nothing is HTTP.
-            if known {
-                http.get_or_insert_with(|| Box::new(Connection::new(from_start))).take(
-                    direction,
-                    chunk,
-                    &settings.http,
-                    connect_ns,
-                    out,
-                );
+            if self.client_is_known {
+                self.begin_http();
+                self.with_http(desk, |http, desk, connect_ns| {
+                    let Desk { settings, exchanges, .. } = desk;
+                    http.take(direction, chunk, &settings.http, connect_ns, exchanges);
+                });
             }
         });
+        let (side, _) = self.sides_mut(direction);
+        side.stream = stream;
+    }
+
+    fn begin_http(&mut self) {
+        if !self.http_begun {
+            self.http_begun = true;
+            self.resting = Resting::new([self.to_server.from_start, self.to_client.from_start]);
+        }
+    }
+
+    /// Lets HTTP do something, once it has begun and unless it is over.
+    fn with_http(
+        &mut self,
+        desk: &mut Desk,
+        act: impl FnOnce(&mut Connection, &mut Desk, Option<u64>),
+    ) {
+        let mut http = match self.http.take() {
+            Some(http) => http,
+            None if self.http_begun && !self.resting.is_deaf() => desk.connection(self.resting),
+            None => return,
+        };
+        act(&mut http, desk, self.handshake.connect_ns());
+        match http.rest() {
+            Some(resting) => {
+                self.resting = resting;
+                desk.take_back(http);
+            }
+            None => self.http = Some(http),
+        }
     }
 
     /// Passes on the end of a direction, once everything before it is there.
-    fn finish_side(
-        &mut self,
-        direction: Direction,
-        settings: &Settings,
-        out: &mut Vec<http::Exchange>,
-    ) {
-        let connect_ns = self.handshake.connect_ns();
+    fn finish_side(&mut self, direction: Direction, desk: &mut Desk) {
         let (side, _) = self.sides_mut(direction);
         if side.finished || !side.stream.is_finished() {
             return;
         }
         side.finished = true;
-        if let Some(http) = &mut self.http {
-            http.finish(direction, Ending::Fin, &settings.http, connect_ns, out);
+        self.with_http(desk, |http, desk, connect_ns| {
+            let Desk { settings, exchanges, .. } = desk;
+            http.finish(direction, Ending::Fin, &settings.http, connect_ns, exchanges);
+        });
+    }
+}
+
+fn tell(listener: &mut impl Listener, flow: &FlowView<'_>, direction: Direction, chunk: Chunk<'_>) {
+    match chunk {
+        Chunk::Data { offset, bytes, mark } => {
+            let data = Data { offset, bytes, time: mark.time };
+            match direction {
+                Direction::ToServer => listener.sent(flow, data),
+                Direction::ToClient => listener.received(flow, data),
+            }
         }
+        Chunk::Gap { offset, len } => listener.gap(flow, direction, offset, len),
     }
 }

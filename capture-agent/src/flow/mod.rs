@@ -6,7 +6,7 @@ mod table;
 
 pub use handshake::Handshake;
 pub use key::{Direction, FlowKey};
-pub use table::{FlowIndex, FlowTable, Phase};
+pub use table::{FlowIndex, FlowTable, Keyed, Phase, bytes_per_flow};
 
 use crate::segment::Timestamp;
 
@@ -19,12 +19,25 @@ pub enum CloseReason {
     Rst,
     /// Nothing was heard of it for too long.
     Idle,
-    /// Its place in the table was needed.
+    /// Its place in the table, or its memory, was needed.
     Pressure,
     /// Its ends opened a new connection.
     Reused,
     /// The capture ended.
     End,
+}
+
+/// What a flow is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowState {
+    /// Its handshake is not over.
+    Opening,
+    /// Both sides may speak.
+    Open,
+    /// The side that sends in this direction has said FIN.
+    HalfClosed(Direction),
+    /// It has ended; strays may follow.
+    Closed(CloseReason),
 }
 
 /// A name for a flow, the same whenever a capture is replayed.

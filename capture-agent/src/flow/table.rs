@@ -27,9 +27,14 @@ pub enum Phase {
     Lingering = 2,
 }
 
+/// What can be kept in the table: it knows its key, so that the table need not keep it too.
+pub trait Keyed {
+    /// What the flow is known by: never another one while it is in the table.
+    fn key(&self) -> FlowKey;
+}
+
 #[derive(Debug)]
 struct Slot<F> {
-    key: FlowKey,
     flow: F,
     phase: Phase,
     /// The next older and the next younger flow of the queue, or `NONE`.
@@ -51,20 +56,31 @@ struct Entry {
     slot: u32,
 }
 
+/// Slots are laid out by this many: a table that grows copies nothing, so no segment waits for it.
+const BLOCK_SLOTS: usize = 1024;
+
 /// The table of flows; `F` is what is kept of each.
 #[derive(Debug)]
 pub struct FlowTable<F> {
-    slots: Vec<Option<Slot<F>>>,
+    /// Blocks of [`BLOCK_SLOTS`] slots, all but the last one full.
+    blocks: Vec<Vec<Option<Slot<F>>>>,
     free: Vec<u32>,
     index: HashTable<Entry>,
     queues: [Queue; 3],
     hasher: RandomState,
 }
 
+/// Bytes that a flow takes in the table: its slot, and its entry in the index at its fullest and
+/// emptiest on average.
+#[must_use]
+pub const fn bytes_per_flow<F>() -> usize {
+    size_of::<Option<Slot<F>>>() + 3 * size_of::<Entry>() / 2 + 1
+}
+
 impl<F> Default for FlowTable<F> {
     fn default() -> Self {
         Self {
-            slots: Vec::new(),
+            blocks: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
             queues: [Queue { oldest: NONE, youngest: NONE }; 3],
@@ -73,7 +89,7 @@ impl<F> Default for FlowTable<F> {
     }
 }
 
-impl<F> FlowTable<F> {
+impl<F: Keyed> FlowTable<F> {
     /// How many flows there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -92,7 +108,8 @@ impl<F> FlowTable<F> {
         let hash = self.hash(key);
         self.index
             .find(u64::from(hash), |entry| {
-                entry.hash == hash && self.slot(entry.slot).is_some_and(|slot| slot.key == *key)
+                entry.hash == hash
+                    && self.slot(entry.slot).is_some_and(|slot| slot.flow.key() == *key)
             })
             .map(|entry| FlowIndex(entry.slot))
     }
@@ -115,21 +132,13 @@ impl<F> FlowTable<F> {
     }
 
     /// Adds a flow whose key is not in the table, as the youngest of its queue.
-    pub fn insert(&mut self, key: FlowKey, flow: F, phase: Phase) -> FlowIndex {
-        let hash = self.hash(&key);
-        let slot = Some(Slot { key, flow, phase, older: NONE, younger: NONE });
-        let place = match self.free.pop() {
-            Some(place) => {
-                if let Some(room) = self.slots.get_mut(place as usize) {
-                    *room = slot;
-                }
-                place
-            }
-            None => {
-                self.slots.push(slot);
-                (self.slots.len() - 1) as u32
-            }
-        };
+    pub fn insert(&mut self, flow: F, phase: Phase) -> FlowIndex {
+        let hash = self.hash(&flow.key());
+        let slot = Some(Slot { flow, phase, older: NONE, younger: NONE });
+        let place = self.free.pop().unwrap_or_else(|| self.add_slot());
+        if let Some(room) = self.room_mut(place) {
+            *room = slot;
+        }
         self.index.insert_unique(u64::from(hash), Entry { hash, slot: place }, |entry| {
             u64::from(entry.hash)
         });
@@ -150,11 +159,17 @@ impl<F> FlowTable<F> {
         (oldest != NONE).then_some(FlowIndex(oldest))
     }
 
+    /// The flows of a phase, the one whose last touch is the oldest first.
+    pub fn iter(&self, phase: Phase) -> impl Iterator<Item = &F> {
+        let oldest = self.slot(self.queue(phase).oldest);
+        std::iter::successors(oldest, |slot| self.slot(slot.younger)).map(|slot| &slot.flow)
+    }
+
     /// Takes a flow out.
     pub fn remove(&mut self, index: FlowIndex) -> Option<F> {
         self.unlink(index.0);
-        let slot = self.slots.get_mut(index.0 as usize)?.take()?;
-        let hash = self.hash(&slot.key);
+        let slot = self.room_mut(index.0)?.take()?;
+        let hash = self.hash(&slot.flow.key());
         let entry = self.index.find_entry(u64::from(hash), |entry| entry.slot == index.0);
         if let Ok(entry) = entry {
             entry.remove();
@@ -170,11 +185,28 @@ impl<F> FlowTable<F> {
     }
 
     fn slot(&self, place: u32) -> Option<&Slot<F>> {
-        self.slots.get(place as usize)?.as_ref()
+        let place = place as usize;
+        self.blocks.get(place / BLOCK_SLOTS)?.get(place % BLOCK_SLOTS)?.as_ref()
     }
 
     fn slot_mut(&mut self, place: u32) -> Option<&mut Slot<F>> {
-        self.slots.get_mut(place as usize)?.as_mut()
+        self.room_mut(place)?.as_mut()
+    }
+
+    fn room_mut(&mut self, place: u32) -> Option<&mut Option<Slot<F>>> {
+        let place = place as usize;
+        self.blocks.get_mut(place / BLOCK_SLOTS)?.get_mut(place % BLOCK_SLOTS)
+    }
+
+    /// Adds an empty slot.
+    fn add_slot(&mut self) -> u32 {
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK_SLOTS) {
+            self.blocks.push(Vec::with_capacity(BLOCK_SLOTS));
+        }
+        let before = (self.blocks.len() - 1) * BLOCK_SLOTS;
+        let Some(block) = self.blocks.last_mut() else { return NONE };
+        block.push(None);
+        (before + block.len() - 1) as u32
     }
 
     const fn queue(&self, phase: Phase) -> &Queue {
@@ -233,10 +265,16 @@ mod tests {
         FlowKey::new(Endpoint::v4([10, 0, 0, 2], port), Endpoint::v4([10, 0, 0, 1], 80))
     }
 
+    impl Keyed for u16 {
+        fn key(&self) -> FlowKey {
+            key(*self)
+        }
+    }
+
     /// A table with flows of these ports, and their places.
     fn table(ports: std::ops::Range<u16>, phase: Phase) -> (FlowTable<u16>, Vec<FlowIndex>) {
         let mut table = FlowTable::default();
-        let places = ports.map(|port| table.insert(key(port), port, phase)).collect();
+        let places = ports.map(|port| table.insert(port, phase)).collect();
         (table, places)
     }
 
@@ -263,7 +301,7 @@ mod tests {
         for port in 0..5_000 {
             assert_eq!(table.find(&key(port)).is_some(), port % 2 == 1, "{port}");
         }
-        table.insert(key(6_000), 6_000, Phase::Open);
+        table.insert(6_000, Phase::Open);
         assert!(table.find(&key(6_000)).is_some());
     }
 

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::HttpRules;
 use super::exchange::{Anomalies, Anomaly, Body, Exchange, Message, State as Seen, Timing};
 use super::framing::{self, Framing};
 use super::head::{RequestHead, ResponseHead};
@@ -34,11 +35,42 @@ struct Transaction {
     response_over: bool,
     informational: Vec<ResponseHead>,
     anomalies: Anomalies,
+    /// Bytes of memory beyond its own size.
+    memory: usize,
 }
 
 impl Transaction {
+    /// More of a message was kept, from a segment of which another copy may have differed.
+    fn note(&mut self, kept: usize, conflict: bool) {
+        self.memory += kept;
+        if conflict {
+            self.anomalies.add(Anomaly::ConflictingCopies);
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.response_over && self.request.as_ref().is_none_or(|request| request.over)
+    }
+}
+
+/// A dialogue in which nobody waits, in little room.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Resting {
+    next_index: u32,
+    requests_lost: bool,
+    responses_lost: bool,
+    tunnel: bool,
+}
+
+impl Resting {
+    /// A dialogue in which nobody has spoken.
+    pub(super) const fn new() -> Self {
+        Self { next_index: 0, requests_lost: false, responses_lost: false, tunnel: false }
+    }
+
+    /// Exchanges that have come out.
+    pub(super) const fn exchanges(self) -> u32 {
+        self.next_index
     }
 }
 
@@ -54,19 +86,52 @@ pub(super) struct Dialogue {
     responses_lost: bool,
     /// HTTP has ended on this flow.
     tunnel: bool,
+    /// Bytes of memory that the queue takes.
+    memory: usize,
 }
 
 impl Dialogue {
+    /// Goes on from there; the queue is empty.
+    pub(super) const fn resume(&mut self, resting: Resting) {
+        let Resting { next_index, requests_lost, responses_lost, tunnel } = resting;
+        self.next_index = next_index;
+        self.requests_lost = requests_lost;
+        self.responses_lost = responses_lost;
+        self.tunnel = tunnel;
+    }
+
+    /// What is left of the dialogue where nobody waits.
+    pub(super) fn rest(&self) -> Option<Resting> {
+        let Self { next_index, requests_lost, responses_lost, tunnel, .. } = *self;
+        let resting = Resting { next_index, requests_lost, responses_lost, tunnel };
+        self.queue.is_empty().then_some(resting)
+    }
+
+    /// Requests that there is room for.
+    pub(super) fn capacity(&self) -> usize {
+        self.queue.capacity()
+    }
+
+    /// Bytes of memory that the dialogue takes beyond its own size.
+    pub(super) const fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Takes what a parser finds.
+    pub(super) const fn scribe<'a>(
+        &'a mut self,
+        rules: &HttpRules,
+        conflict: bool,
+        connect_ns: Option<u64>,
+        out: &'a mut Vec<Exchange>,
+    ) -> Scribe<'a> {
+        Scribe { dialogue: self, keep: rules.keep_body_bytes, conflict, connect_ns, out }
+    }
+
     /// Whether HTTP has ended on this flow, by an upgrade or as a tunnel.
     #[must_use]
     pub(super) const fn is_tunnel(&self) -> bool {
         self.tunnel
-    }
-
-    /// Exchanges that have come out.
-    #[must_use]
-    pub(super) const fn exchanges(&self) -> u32 {
-        self.next_index
     }
 
     /// The flow is gone: what waits comes out as it is.
@@ -87,6 +152,7 @@ impl Dialogue {
 
     fn emit_first(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
         let Some(transaction) = self.queue.pop_front() else { return };
+        self.memory -= size_of::<Transaction>() + transaction.memory;
         let request = transaction.request.map(|waiting| waiting.message);
         let response = transaction.response;
         if request.is_none() && response.is_none() {
@@ -134,6 +200,7 @@ impl Dialogue {
             None => true,
         });
         if !fits {
+            self.memory += size_of::<Transaction>();
             self.queue.push_front(Transaction::default());
         }
     }
@@ -197,6 +264,8 @@ pub(super) struct Scribe<'a> {
     pub(super) dialogue: &'a mut Dialogue,
     /// How many bytes of each body are kept.
     pub(super) keep: usize,
+    /// Whether another copy of the bytes that come now differed.
+    pub(super) conflict: bool,
     /// How long the flow took to open, where that was seen.
     pub(super) connect_ns: Option<u64>,
     /// Where finished exchanges go.
@@ -216,9 +285,10 @@ fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
 }
 
 impl<H> Message<H> {
-    fn content(&mut self, bytes: &[u8], time: Timestamp, keep: usize) {
-        self.body.push(bytes, keep);
+    /// Takes bytes of the body; returns how many were kept.
+    fn content(&mut self, bytes: &[u8], time: Timestamp, keep: usize) -> usize {
         self.last_byte = self.last_byte.max(time);
+        self.body.push(bytes, keep)
     }
 
     fn end(&mut self, time: Timestamp) {
@@ -240,19 +310,28 @@ impl Handler<RequestHead> for Requests<'_> {
         let mut anomalies = Anomalies::default();
         let framing = framing::of_request(&head, &mut anomalies);
         let in_doubt = std::mem::take(&mut dialogue.requests_lost);
+        if self.0.conflict {
+            anomalies.add(Anomaly::ConflictingCopies);
+        }
+        let memory = head.head().memory();
         let message = open_message(head, start, last_byte);
+        dialogue.memory += size_of::<Transaction>() + memory;
         dialogue.queue.push_back(Transaction {
             request: Some(Waiting { message, start, over: false, in_doubt }),
             anomalies,
+            memory,
             ..Transaction::default()
         });
         framing
     }
 
     fn content(&mut self, bytes: &[u8], time: Timestamp) {
-        let keep = self.0.keep;
-        if let Some(request) = self.request() {
-            request.message.content(bytes, time, keep);
+        let Scribe { keep, conflict, .. } = self.0;
+        let Some(transaction) = self.0.dialogue.current_request() else { return };
+        if let Some(request) = &mut transaction.request {
+            let kept = request.message.content(bytes, time, keep);
+            transaction.note(kept, conflict);
+            self.0.dialogue.memory += kept;
         }
     }
 
@@ -306,6 +385,9 @@ impl Handler<ResponseHead> for Responses<'_> {
         let Some(transaction) = dialogue.queue.front_mut() else { return Framing::Unknown };
         let method = transaction.request.as_ref().map(|request| request.message.head.method());
         let framing = framing::of_response(&head, method, &mut transaction.anomalies);
+        let memory = head.head().memory();
+        transaction.note(memory, self.0.conflict);
+        dialogue.memory += memory;
         if framing == Framing::Interim {
             transaction.informational.push(head);
             return framing;
@@ -316,9 +398,12 @@ impl Handler<ResponseHead> for Responses<'_> {
     }
 
     fn content(&mut self, bytes: &[u8], time: Timestamp) {
-        let keep = self.0.keep;
-        if let Some(response) = self.response() {
-            response.content(bytes, time, keep);
+        let Scribe { keep, conflict, .. } = self.0;
+        let Some(transaction) = self.0.dialogue.current_response() else { return };
+        if let Some(response) = &mut transaction.response {
+            let kept = response.content(bytes, time, keep);
+            transaction.note(kept, conflict);
+            self.0.dialogue.memory += kept;
         }
     }
 

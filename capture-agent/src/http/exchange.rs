@@ -30,14 +30,17 @@ pub enum Anomaly {
     UnknownTransferCoding,
     /// Bytes that break the chunked coding (RFC 9112 section 7.1).
     MalformedChunk,
+    /// Copies of a TCP segment that differ: the two ends may not have read what is shown.
+    ConflictingCopies,
 }
 
 impl Anomaly {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::LengthAndTransferEncoding,
         Self::InvalidContentLength,
         Self::UnknownTransferCoding,
         Self::MalformedChunk,
+        Self::ConflictingCopies,
     ];
 }
 
@@ -69,14 +72,13 @@ pub struct Body {
 }
 
 impl Body {
-    /// Counts bytes, and keeps as many as `keep` allows in all.
-    pub(super) fn push(&mut self, bytes: &[u8], keep: usize) {
+    /// Counts bytes, and keeps as many as `keep` allows in all; returns how many those are.
+    pub(super) fn push(&mut self, bytes: &[u8], keep: usize) -> usize {
         self.wire_bytes += bytes.len() as u64;
         let room = keep.saturating_sub(self.content.len()).min(bytes.len());
-        if !self.truncated {
-            self.content.extend_from_slice(bytes.get(..room).unwrap_or_default());
-        }
+        self.content.extend_from_slice(bytes.get(..room).unwrap_or_default());
         self.truncated |= keep > 0 && room < bytes.len();
+        room
     }
 }
 

@@ -72,6 +72,12 @@ impl Head {
         self.len == 0
     }
 
+    /// Bytes of memory that the head takes beyond its own size.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.text.len() + self.fields.len() * size_of::<Field>()
+    }
+
     /// `x` of `HTTP/1.x`.
     #[must_use]
     pub const fn minor_version(&self) -> u8 {

@@ -12,7 +12,7 @@ mod parser;
 
 use crate::flow::Direction;
 use crate::stream::Chunk;
-use dialogue::{Dialogue, Requests, Responses, Scribe};
+use dialogue::{Dialogue, Requests, Responses};
 pub use exchange::{Anomaly, Body, Exchange, Message, State, Timing};
 use head::{HeadRules, Parse, RequestHead, ResponseHead};
 pub use parser::Ending;
@@ -39,6 +39,39 @@ pub fn direction_of(bytes: &[u8]) -> Option<Direction> {
     }
 }
 
+/// HTTP on a flow on which nothing is unfinished, in little room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resting {
+    requests: parser::Resting,
+    responses: parser::Resting,
+    dialogue: dialogue::Resting,
+}
+
+impl Resting {
+    /// HTTP on a flow whose two directions, the client's first, were seen from their first byte,
+    /// or picked up midway.
+    #[must_use]
+    pub const fn new([requests_from_start, responses_from_start]: [bool; 2]) -> Self {
+        Self {
+            requests: parser::Resting::new(requests_from_start),
+            responses: parser::Resting::new(responses_from_start),
+            dialogue: dialogue::Resting::new(),
+        }
+    }
+
+    /// Exchanges that have come out.
+    #[must_use]
+    pub const fn exchanges(self) -> u32 {
+        self.dialogue.exchanges()
+    }
+
+    /// Whether nothing that follows will be HTTP.
+    #[must_use]
+    pub const fn is_deaf(self) -> bool {
+        self.requests.is_deaf() && self.responses.is_deaf()
+    }
+}
+
 /// HTTP on one flow.
 #[derive(Debug)]
 pub struct Connection {
@@ -48,27 +81,48 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// HTTP on a flow whose two directions, the client's first, were seen from its first byte, or picked up midway.
+    /// HTTP that goes on from there.
     #[must_use]
-    pub fn new([requests_from_start, responses_from_start]: [bool; 2]) -> Self {
-        Self {
-            requests: Parser::new(requests_from_start),
-            responses: Parser::new(responses_from_start),
+    pub fn new(resting: Resting) -> Self {
+        let mut connection = Self {
+            requests: Parser::resume(resting.requests),
+            responses: Parser::resume(resting.responses),
             dialogue: Dialogue::default(),
-        }
+        };
+        connection.dialogue.resume(resting.dialogue);
+        connection
     }
 
-    /// Exchanges that have come out.
-    #[must_use]
-    pub const fn exchanges(&self) -> u32 {
-        self.dialogue.exchanges()
+    /// Goes on from there, with the room that another flow has left; nothing is unfinished here.
+    pub fn resume(&mut self, resting: Resting) {
+        self.requests = Parser::resume(resting.requests);
+        self.responses = Parser::resume(resting.responses);
+        self.dialogue.resume(resting.dialogue);
     }
 
-    /// Whether no HTTP was found, and none will be.
+    /// What is left of it where nothing is unfinished.
     #[must_use]
-    pub const fn is_foreign(&self) -> bool {
-        let foreign = self.requests.is_deaf() && self.responses.is_deaf();
-        foreign && !self.requests.is_confirmed() && !self.responses.is_confirmed()
+    pub fn rest(&self) -> Option<Resting> {
+        Some(Resting {
+            requests: self.requests.rest()?,
+            responses: self.responses.rest()?,
+            dialogue: self.dialogue.rest()?,
+        })
+    }
+
+    /// Whether it has more room than most flows need: nothing to keep for the next one.
+    #[must_use]
+    pub fn is_roomy(&self) -> bool {
+        self.dialogue.capacity() > 8
+    }
+
+    /// Bytes of memory that it takes, its own size included.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.requests.memory()
+            + self.responses.memory()
+            + self.dialogue.memory()
     }
 
     /// Takes what came in one direction; exchanges that this finishes go to `out`.
@@ -80,8 +134,8 @@ impl Connection {
         connect_ns: Option<u64>,
         out: &mut Vec<Exchange>,
     ) {
-        let dialogue = &mut self.dialogue;
-        let scribe = Scribe { dialogue, keep: rules.keep_body_bytes, connect_ns, out };
+        let conflict = matches!(chunk, Chunk::Data { mark, .. } if mark.conflict);
+        let scribe = self.dialogue.scribe(rules, conflict, connect_ns, out);
         let head = &rules.head;
         match (direction, chunk) {
             (Direction::ToServer, Chunk::Data { offset, bytes, mark }) => {
@@ -111,8 +165,7 @@ impl Connection {
         connect_ns: Option<u64>,
         out: &mut Vec<Exchange>,
     ) {
-        let dialogue = &mut self.dialogue;
-        let scribe = Scribe { dialogue, keep: rules.keep_body_bytes, connect_ns, out };
+        let scribe = self.dialogue.scribe(rules, false, connect_ns, out);
         match direction {
             Direction::ToServer => {
                 self.requests.finish(ending, &rules.head, &mut Requests(scribe));

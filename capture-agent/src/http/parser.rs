@@ -62,6 +62,36 @@ enum State {
     Deaf,
 }
 
+/// What a parser is at when it has nothing unfinished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rest {
+    #[default]
+    BetweenMessages,
+    OutOfStep,
+    Deaf,
+}
+
+/// A parser that has nothing unfinished, in little room.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Resting {
+    at: Rest,
+    confirmed: bool,
+    from_start: bool,
+}
+
+impl Resting {
+    /// A parser of a direction that is seen from its first byte, or picked up midway.
+    pub(super) const fn new(from_start: bool) -> Self {
+        let at = if from_start { Rest::BetweenMessages } else { Rest::OutOfStep };
+        Self { at, confirmed: false, from_start }
+    }
+
+    /// Whether the direction turned out not to be HTTP, or HTTP has ended on it.
+    pub(super) const fn is_deaf(self) -> bool {
+        matches!(self.at, Rest::Deaf)
+    }
+}
+
 /// The parser of one direction.
 #[derive(Debug)]
 pub(super) struct Parser {
@@ -77,29 +107,36 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    /// A parser of a direction that is seen from its first byte, or picked up midway.
-    #[must_use]
-    pub(super) fn new(from_start: bool) -> Self {
+    /// A parser that goes on from there.
+    pub(super) const fn resume(resting: Resting) -> Self {
         Self {
-            state: if from_start { State::Head } else { State::OutOfStep },
+            state: match resting.at {
+                Rest::BetweenMessages => State::Head,
+                Rest::OutOfStep => State::OutOfStep,
+                Rest::Deaf => State::Deaf,
+            },
             buffer: Vec::new(),
             start: None,
-            last: Timestamp::default(),
-            confirmed: false,
-            from_start,
+            last: Timestamp(0),
+            confirmed: resting.confirmed,
+            from_start: resting.from_start,
         }
     }
 
-    /// Whether the direction turned out not to be HTTP, or HTTP has ended on it.
-    #[must_use]
-    pub(super) const fn is_deaf(&self) -> bool {
-        matches!(self.state, State::Deaf)
+    /// What is left of the parser where it has nothing unfinished.
+    pub(super) fn rest(&self) -> Option<Resting> {
+        let at = match self.state {
+            State::Head if self.buffer.is_empty() => Rest::BetweenMessages,
+            State::OutOfStep => Rest::OutOfStep,
+            State::Deaf => Rest::Deaf,
+            _ => return None,
+        };
+        Some(Resting { at, confirmed: self.confirmed, from_start: self.from_start })
     }
 
-    /// Whether a head was ever found.
-    #[must_use]
-    pub(super) const fn is_confirmed(&self) -> bool {
-        self.confirmed
+    /// Bytes of memory that the parser takes beyond its own size.
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// HTTP ends here: what follows is not parsed.

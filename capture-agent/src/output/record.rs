@@ -175,6 +175,8 @@ pub enum AnomalyRecord {
     UnknownTransferCoding,
     /// Bytes that break the chunked coding.
     MalformedChunk,
+    /// Copies of a TCP segment that differ.
+    ConflictingCopies,
 }
 
 /// A flow that is gone.
@@ -226,7 +228,9 @@ pub struct DirectionRecord {
     bytes: u64,
     /// Payload bytes observed again.
     retransmitted_bytes: u64,
-    /// Segments that came before one that precedes them.
+    /// Payload bytes observed again with another value.
+    conflicting_bytes: u64,
+    /// Segments that left a hole before them: what belongs there was late, or lost.
     out_of_order: u64,
     /// Bytes that were sent and not observed.
     gap_bytes: u64,

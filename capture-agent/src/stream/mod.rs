@@ -3,30 +3,59 @@
 //! Follows RFC 9293 section 3.4 (sequence numbers) and 3.10.7.4 (what to do with a segment).
 //!
 //! Invariants: chunks leave with rising offsets and without overlap, each stream byte at most
-//! once, as data or as part of a gap; what is held stays under [`Limits::held_bytes`].
+//! once, as data or as part of a gap; what is held stays under [`Rules::held_bytes`].
 
 mod held;
 
 use crate::segment::{Segment, SeqNum, Timestamp};
 use held::Held;
 
-/// Acknowledgements further ahead than this are not believed: no window is larger
-/// (RFC 7323 section 2.3), and one forged segment must not skip a stream ahead.
-const MAX_ACK_AHEAD: i32 = 1 << 30;
+/// What is further ahead than this is not believed: no window is larger (RFC 7323 section 2.3),
+/// and one forged segment must not skip a stream ahead.
+const MAX_AHEAD: i32 = 1 << 30;
 
-/// Bounds on what is held while a hole may still be filled.
+/// Which copy of a byte stands when copies overlap. One that has gone up stands in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlap {
+    /// The first that was seen.
+    #[default]
+    First,
+    /// The last that was seen.
+    Last,
+}
+
+/// When bytes go up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deliver {
+    /// As soon as they are in order.
+    #[default]
+    InOrder,
+    /// As soon as their receiver has acknowledged them too.
+    Acked,
+}
+
+/// How a stream is put together.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Rules {
     /// Bytes, with what it costs to keep them, held for one direction: stops a sender that
     /// leaves a hole on purpose. Larger than a hole needs on a fast, long line.
     pub held_bytes: usize,
     /// Nanoseconds that a hole may stay open, by packet time.
     pub hole_ns: u64,
+    /// Which copy of a byte stands.
+    pub overlap: Overlap,
+    /// When bytes go up.
+    pub deliver: Deliver,
 }
 
-impl Default for Limits {
+impl Default for Rules {
     fn default() -> Self {
-        Self { held_bytes: 16 << 20, hole_ns: 10_000_000_000 }
+        Self {
+            held_bytes: 16 << 20,
+            hole_ns: 10_000_000_000,
+            overlap: Overlap::default(),
+            deliver: Deliver::default(),
+        }
     }
 }
 
@@ -37,6 +66,8 @@ pub struct Mark {
     pub time: Timestamp,
     /// How far into the other direction its sender had acknowledged: a stream offset.
     pub acked: u64,
+    /// Whether another copy of some of its bytes differed.
+    pub conflict: bool,
 }
 
 /// What comes out of a stream, in order.
@@ -69,10 +100,24 @@ pub struct Counters {
     pub bytes: u64,
     /// Payload bytes that were seen again.
     pub retransmitted_bytes: u64,
-    /// Segments that came before one that precedes them.
+    /// Payload bytes that were seen again with another value.
+    pub conflicting_bytes: u64,
+    /// Segments that left a hole before them: what belongs there was late, or lost.
     pub out_of_order: u64,
     /// Bytes that were sent but not seen.
     pub gap_bytes: u64,
+}
+
+/// What most streams never need, so that a quiet one stays small.
+#[derive(Debug, Default)]
+struct Trouble {
+    held: Held,
+    /// When the oldest of what is held came, or the hole before it was last made smaller.
+    since: Timestamp,
+    retransmitted_bytes: u64,
+    conflicting_bytes: u64,
+    out_of_order: u64,
+    gap_bytes: u64,
 }
 
 /// One direction of a flow.
@@ -81,24 +126,43 @@ pub struct Counters {
 /// expected when the stream was picked up midway.
 #[derive(Debug, Default)]
 pub struct Stream {
-    /// Sequence number of the byte at `offset`, once `anchored`.
-    next: SeqNum,
     /// Stream offset of the byte that is expected next.
     offset: u64,
+    segments: u64,
+    /// Sequence number of the byte at `offset`, once `anchored`.
+    next: SeqNum,
+    /// Up to where the receiver has acknowledged, once `anchored`.
+    acked: SeqNum,
+    /// Sequence number of SYN, once `syn_seen`.
+    isn: SeqNum,
+    /// Sequence number of FIN, once `fin_seen`.
+    fin: SeqNum,
     anchored: bool,
-    /// Sequence number of SYN, where it was seen.
-    isn: Option<SeqNum>,
-    /// Stream offset of FIN.
-    fin: Option<u64>,
-    held: Option<Box<Held>>,
-    counters: Counters,
+    syn_seen: bool,
+    fin_seen: bool,
+    trouble: Option<Box<Trouble>>,
 }
 
 impl Stream {
     /// What happened so far.
     #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters {
+        let (mut counters, held) = match self.trouble.as_deref() {
+            None => (Counters::default(), 0),
+            Some(trouble) => (
+                Counters {
+                    retransmitted_bytes: trouble.retransmitted_bytes,
+                    conflicting_bytes: trouble.conflicting_bytes,
+                    out_of_order: trouble.out_of_order,
+                    gap_bytes: trouble.gap_bytes,
+                    ..Counters::default()
+                },
+                trouble.held.bytes() as u64,
+            ),
+        };
+        counters.segments = self.segments;
+        counters.bytes = self.offset - counters.gap_bytes + held;
+        counters
     }
 
     /// Stream offset of the byte that is expected next.
@@ -107,28 +171,31 @@ impl Stream {
         self.offset
     }
 
-    /// Whether the stream's SYN was seen, so that offset 0 is its very first byte.
-    #[must_use]
-    pub const fn from_start(&self) -> bool {
-        self.isn.is_some()
-    }
-
     /// Whether FIN was seen and everything before it has gone up.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.fin.is_some_and(|fin| self.offset >= fin)
+        self.fin_seen && self.fin - self.next <= 0
     }
 
     /// Since when a hole is open.
     #[must_use]
     pub fn hole_since(&self) -> Option<Timestamp> {
-        self.held.as_ref().map(|held| held.since())
+        let trouble = self.trouble.as_deref()?;
+        trouble.held.first().filter(|first| *first > self.offset).map(|_| trouble.since)
     }
 
-    /// Bytes held behind holes, with what it costs to keep them.
+    /// Bytes of memory that the stream takes beyond its own size.
     #[must_use]
-    pub fn held_bytes(&self) -> usize {
-        self.held.as_ref().map_or(0, |held| held.cost())
+    pub fn memory(&self) -> usize {
+        let cost = |trouble: &Trouble| size_of::<Trouble>() + trouble.held.cost();
+        self.trouble.as_deref().map_or(0, cost)
+    }
+
+    /// Bytes that were seen and that their receiver has not acknowledged, as far as was seen.
+    #[must_use]
+    pub fn unacknowledged(&self) -> u64 {
+        let held = self.trouble.as_deref().map_or(0, |trouble| trouble.held.bytes() as u64);
+        u64::try_from(self.next - self.acked).unwrap_or(0) + held
     }
 
     /// The stream offset that a sequence number stands for, as of now; 0 for what is older.
@@ -149,7 +216,7 @@ impl Stream {
     /// Whether a SYN with this sequence number opens this very stream, maybe again.
     #[must_use]
     pub fn is_opened_by(&self, seq: SeqNum) -> bool {
-        !self.anchored || self.isn == Some(seq)
+        !self.anchored || (self.syn_seen && self.isn == seq)
     }
 
     /// Whether a segment has nothing that has not gone up before: no byte, no SYN, no FIN.
@@ -160,8 +227,8 @@ impl Stream {
         // What follows FIN is one further: FIN has a sequence number, but no byte.
         self.anchored
             && end - self.next <= i32::from(self.is_finished())
-            && (!flags.syn() || self.isn == Some(segment.seq))
-            && (!flags.fin() || self.fin.is_some())
+            && (!flags.syn() || (self.syn_seen && self.isn == segment.seq))
+            && (!flags.fin() || self.fin_seen)
     }
 
     /// Takes a segment of this direction. Payload that is in order goes to `sink` as it is,
@@ -170,7 +237,7 @@ impl Stream {
         &mut self,
         segment: &Segment<'_>,
         mark: Mark,
-        limits: &Limits,
+        rules: &Rules,
         sink: &mut (impl FnMut(Chunk<'_>) + ?Sized),
     ) {
         let flags = segment.flags;
@@ -178,102 +245,128 @@ impl Stream {
         if !self.anchored {
             self.anchor(first);
         }
-        if flags.syn() && self.isn.is_none() {
-            self.isn = Some(segment.seq);
+        if flags.syn() && !self.syn_seen {
+            self.syn_seen = true;
+            self.isn = segment.seq;
         }
-        if segment.seq_len() > 0 || flags.rst() {
-            self.counters.segments += 1;
-        }
-        let ahead = i64::from(first - self.next);
-        if flags.fin() && self.fin.is_none() {
-            self.fin = self.offset.checked_add_signed(ahead + i64::from(segment.wire_len));
-        }
-        if self.is_keep_alive(segment, ahead) {
+        self.segments += u64::from(segment.seq_len() > 0 || flags.rst());
+        let ahead = first - self.next;
+        if is_keep_alive(segment, ahead) || ahead > MAX_AHEAD {
             return;
         }
-        let (seen, fresh) = match usize::try_from(-ahead) {
-            Ok(seen) => segment.payload.split_at(seen.min(segment.payload.len())),
-            Err(_) => (&[][..], segment.payload),
-        };
-        self.counters.retransmitted_bytes += seen.len() as u64;
+        let end = first.plus(segment.wire_len);
+        if flags.fin() && !self.fin_seen && end - self.next >= 0 {
+            self.fin_seen = true;
+            self.fin = end;
+        }
+        let seen = usize::try_from(-i64::from(ahead)).unwrap_or(0).min(segment.payload.len());
+        let (seen, fresh) = segment.payload.split_at(seen);
+        if !seen.is_empty() {
+            self.trouble().retransmitted_bytes += seen.len() as u64;
+        }
         if fresh.is_empty() {
             return;
         }
-        if ahead <= 0 && self.held.is_none() {
-            self.deliver(fresh, mark, sink);
+        let may_go = rules.deliver == Deliver::InOrder && ahead <= 0;
+        if may_go && self.trouble.as_deref().is_none_or(|trouble| trouble.held.is_empty()) {
+            self.go_up(fresh, mark, sink);
             return;
         }
-        if ahead > 0 {
-            self.counters.out_of_order += 1;
-        }
-        let offset = self.offset.saturating_add_signed(ahead.max(0));
-        let held = self.held.get_or_insert_with(|| Box::new(Held::new(mark.time)));
-        let kept = held.insert(offset, fresh, mark);
-        self.counters.retransmitted_bytes += (fresh.len() - kept) as u64;
-        self.release(sink);
-        while self.held_bytes() > limits.held_bytes {
-            self.skip_hole(sink);
+        self.hold(fresh, u64::try_from(ahead).unwrap_or(0), mark, rules);
+        self.release(rules, sink);
+        while self.held_bytes() > rules.held_bytes {
+            self.give_way(sink);
+            self.release(rules, sink);
         }
     }
 
     /// The receiver has acknowledged everything before `ack`: what of it was not seen is a gap.
-    pub fn acknowledged(&mut self, ack: SeqNum, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
+    pub fn acknowledged(
+        &mut self,
+        ack: SeqNum,
+        rules: &Rules,
+        sink: &mut (impl FnMut(Chunk<'_>) + ?Sized),
+    ) {
         if !self.anchored {
             // The first that is heard of this direction is what its receiver already has.
             self.anchor(ack);
             return;
         }
         let ahead = ack - self.next;
-        if ahead <= 0 || ahead > MAX_ACK_AHEAD {
+        if ahead > MAX_AHEAD || ack - self.acked <= 0 {
             return;
         }
-        let mut until = self.offset + u64::from(ahead.unsigned_abs());
-        if let Some(fin) = self.fin {
+        self.acked = ack;
+        let mut until = self.offset.saturating_add_signed(ahead.into());
+        if self.fin_seen {
             // FIN has a sequence number of its own, but no byte.
-            until = until.min(fin);
+            until = until.min(self.offset_of(self.fin));
         }
         while self.offset < until {
-            let hole_end = self.held.as_ref().map_or(until, |held| held.first().min(until));
+            self.release(rules, sink);
+            let hole_end = self.held_first().map_or(until, |first| first.min(until));
             self.gap_until(hole_end, sink);
-            self.release(sink);
         }
+        self.release(rules, sink);
     }
 
     /// Gives up a hole that has been open for too long.
     pub fn expire(
         &mut self,
         now: Timestamp,
-        limits: &Limits,
+        rules: &Rules,
         sink: &mut (impl FnMut(Chunk<'_>) + ?Sized),
     ) {
-        while self.hole_since().is_some_and(|since| now.nanos_since(since) >= limits.hole_ns) {
-            self.skip_hole(sink);
+        while self.hole_since().is_some_and(|since| now.nanos_since(since) >= rules.hole_ns) {
+            self.give_way(sink);
+            self.release(rules, sink);
         }
     }
 
     /// Nothing more will come: holes are gaps, and so is what was sent before a FIN.
     pub fn finish(&mut self, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
-        while self.held.is_some() {
-            self.skip_hole(sink);
+        while self.held_first().is_some() {
+            self.give_way(sink);
         }
-        if let Some(fin) = self.fin {
-            self.gap_until(fin, sink);
+        if self.fin_seen {
+            self.gap_until(self.offset_of(self.fin), sink);
         }
     }
 
     fn anchor(&mut self, next: SeqNum) {
         self.next = next;
+        self.acked = next;
         self.anchored = true;
     }
 
-    /// A probe repeats the last byte, or sends garbage in its place (RFC 9293 section 3.8.4).
-    fn is_keep_alive(&self, segment: &Segment<'_>, ahead: i64) -> bool {
-        ahead == -1 && segment.wire_len <= 1 && !segment.flags.syn() && !segment.flags.fin()
+    fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
     }
 
-    fn deliver(&mut self, bytes: &[u8], mark: Mark, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
+    fn held_first(&self) -> Option<u64> {
+        self.trouble.as_deref()?.held.first()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.trouble.as_deref().map_or(0, |trouble| trouble.held.cost())
+    }
+
+    /// Keeps payload that begins `ahead` of what is expected next.
+    fn hold(&mut self, bytes: &[u8], ahead: u64, mark: Mark, rules: &Rules) {
+        let offset = self.offset + ahead;
+        let trouble = self.trouble();
+        if trouble.held.is_empty() {
+            trouble.since = mark.time;
+        }
+        let seen_until = trouble.held.end().unwrap_or(offset - ahead);
+        trouble.out_of_order += u64::from(offset > seen_until);
+        let kept = trouble.held.insert(offset, bytes, mark, rules.overlap);
+        trouble.retransmitted_bytes += (bytes.len() - kept.fresh) as u64;
+        trouble.conflicting_bytes += kept.conflicting as u64;
+    }
+
+    fn go_up(&mut self, bytes: &[u8], mark: Mark, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
         sink(Chunk::Data { offset: self.offset, bytes, mark });
-        self.counters.bytes += bytes.len() as u64;
         self.advance(bytes.len() as u64);
     }
 
@@ -281,7 +374,7 @@ impl Stream {
         let len = end.saturating_sub(self.offset);
         if len > 0 {
             sink(Chunk::Gap { offset: self.offset, len });
-            self.counters.gap_bytes += len;
+            self.trouble().gap_bytes += len;
             self.advance(len);
         }
     }
@@ -292,25 +385,36 @@ impl Stream {
         self.next = self.next.plus((len & u64::from(u32::MAX)) as u32);
     }
 
-    /// Lets go what is held and now in order.
-    fn release(&mut self, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
-        while let Some(held) = &mut self.held {
-            let Some((bytes, mark)) = held.take_at(self.offset) else { break };
-            if held.is_empty() {
-                self.held = None;
-            }
-            self.deliver(&bytes, mark, sink);
+    /// Lets go what is held, in order, and allowed to.
+    fn release(&mut self, rules: &Rules, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
+        let limit = match rules.deliver {
+            Deliver::InOrder => u64::MAX,
+            Deliver::Acked => self.offset_of(self.acked),
+        };
+        self.release_before(limit, sink);
+    }
+
+    fn release_before(&mut self, limit: u64, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
+        while let Some(trouble) = self.trouble.as_deref_mut() {
+            let Some((bytes, mark)) = trouble.held.take(self.offset, limit) else { break };
+            // The next hole, if there is one, was there no sooner than the piece before it.
+            trouble.since = trouble.since.max(mark.time);
+            self.go_up(&bytes, mark, sink);
         }
     }
 
-    /// Declares the first hole a gap and lets go what was held behind it.
-    fn skip_hole(&mut self, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
-        if let Some(held) = &self.held {
-            let first = held.first();
+    /// Declares the first hole a gap, and lets the first piece behind it go, acknowledged or not.
+    fn give_way(&mut self, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
+        if let Some(first) = self.held_first() {
             self.gap_until(first, sink);
-            self.release(sink);
+            self.release_before(u64::MAX, sink);
         }
     }
+}
+
+/// A probe repeats the last byte, or sends garbage in its place (RFC 9293 section 3.8.4).
+fn is_keep_alive(segment: &Segment<'_>, ahead: i32) -> bool {
+    ahead == -1 && segment.wire_len <= 1 && !segment.flags.syn() && !segment.flags.fin()
 }
 
 #[cfg(test)]

@@ -181,6 +181,7 @@ impl From<http::Anomaly> for AnomalyRecord {
             http::Anomaly::InvalidContentLength => Self::InvalidContentLength,
             http::Anomaly::UnknownTransferCoding => Self::UnknownTransferCoding,
             http::Anomaly::MalformedChunk => Self::MalformedChunk,
+            http::Anomaly::ConflictingCopies => Self::ConflictingCopies,
         }
     }
 }
@@ -218,9 +219,14 @@ impl From<CloseReason> for CloseRecord {
 
 impl From<&stream::Counters> for DirectionRecord {
     fn from(counters: &stream::Counters) -> Self {
-        let stream::Counters { segments, bytes, retransmitted_bytes, out_of_order, gap_bytes } =
-            *counters;
-        Self { segments, bytes, retransmitted_bytes, out_of_order, gap_bytes }
+        Self {
+            segments: counters.segments,
+            bytes: counters.bytes,
+            retransmitted_bytes: counters.retransmitted_bytes,
+            conflicting_bytes: counters.conflicting_bytes,
+            out_of_order: counters.out_of_order,
+            gap_bytes: counters.gap_bytes,
+        }
     }
 }
 

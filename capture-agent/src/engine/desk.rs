@@ -1,0 +1,86 @@
+//! What every conversation needs at hand: settings, time, names, and room for HTTP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Settings;
+use super::conversation::Conversation;
+use crate::event::FlowInfo;
+use crate::flow::FlowId;
+use crate::http::{self, Connection, Resting};
+use crate::listener::FlowView;
+use crate::segment::{IfaceId, Timestamp};
+
+/// Connections kept for the next flow that speaks, so that an exchange needs no allocation for
+/// them. More than speak at the same time would be waste.
+const MAX_SPARE: usize = 1024;
+
+/// What every conversation needs at hand.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) settings: Settings,
+    pub(super) now: Timestamp,
+    pub(super) iface_names: HashMap<IfaceId, Option<Arc<str>>>,
+    /// Exchanges on their way to the listener; empty between calls.
+    pub(super) exchanges: Vec<http::Exchange>,
+    // Boxed, because they go from flow to flow as they are.
+    #[expect(clippy::vec_box, reason = "a flow takes the box")]
+    spare: Vec<Box<Connection>>,
+}
+
+impl Desk {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            now: Timestamp::default(),
+            iface_names: HashMap::new(),
+            exchanges: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Room for HTTP that goes on from there.
+    pub(super) fn connection(&mut self, resting: Resting) -> Box<Connection> {
+        match self.spare.pop() {
+            Some(mut connection) => {
+                connection.resume(resting);
+                connection
+            }
+            None => Box::new(Connection::new(resting)),
+        }
+    }
+
+    /// Takes room back on which nothing is unfinished.
+    pub(super) fn take_back(&mut self, connection: Box<Connection>) {
+        if self.spare.len() < MAX_SPARE && !connection.is_roomy() {
+            self.spare.push(connection);
+        }
+    }
+
+    pub(super) fn view<'a>(&'a self, flow: &Conversation) -> FlowView<'a> {
+        FlowView {
+            number: flow.number,
+            client: flow.client,
+            server: flow.server,
+            iface: self.iface_name(flow),
+            state: flow.state(),
+            start: flow.start,
+            last_activity: flow.last_activity,
+            now: self.now,
+        }
+    }
+
+    pub(super) fn info(&self, flow: &Conversation) -> FlowInfo {
+        FlowInfo {
+            id: FlowId::new(&flow.flow_key(), flow.start),
+            number: flow.number,
+            client: flow.client,
+            server: flow.server,
+            iface: self.iface_name(flow).cloned(),
+        }
+    }
+
+    fn iface_name(&self, flow: &Conversation) -> Option<&Arc<str>> {
+        self.iface_names.get(&flow.iface()?)?.as_ref()
+    }
+}
