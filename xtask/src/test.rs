@@ -32,12 +32,9 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     let toolchain = setup::toolchain(setup::Report::Changes)?;
     kernel::build(&toolchain)?;
     lint::style(&toolchain)?;
-    cargo()
-        .args(["test", "--doc", "--package", "capture-agent", "--package", "capture-ebpf"])
-        .run()?;
+    cargo().args(["test", "--doc", "--workspace"]).run()?;
     if let Some(why) = &obstacle {
         eprintln!("!! SKIPPED: the end-to-end tests: {why}");
-        eprintln!("!! all tests, as root: sudo -E env \"PATH=$PATH\" cargo xtask test");
     }
     runner(obstacle.is_none()).become_it()
 }
@@ -52,8 +49,9 @@ fn runner(e2e: bool) -> Command {
         runner.arg("test");
     }
     runner
-        .args(["--package", "capture-agent", "--package", "xtask", "--no-fail-fast"])
-        .args(["--lib", "--bins", "--test", "offline"]);
+        .args(["--workspace", "--no-fail-fast"])
+        // By name: the kernel half's binary is for the kernel alone.
+        .args(["--lib", "--bin", "capture-agent", "--bin", "xtask", "--test", "offline"]);
     if e2e {
         runner.args(["--test", "e2e"]);
         // Each makes namespaces and servers, and measures time: more at once than CI's machines

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
@@ -67,6 +67,10 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn cargo_at(program: &OsStr) -> Command {
     let mut command = Command::new(program);
     command.current_dir(workspace());
+    if let Some(target) = env::var_os("CARGO_TARGET_DIR") {
+        // The user's, which is relative to where the user is.
+        command.env("CARGO_TARGET_DIR", absolute(&target).unwrap_or(target.into()));
+    }
     for (name, _) in env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];

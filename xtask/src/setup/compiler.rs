@@ -5,34 +5,22 @@
 //! and its LLVM is a shared library of a version that bpf-linker knows, so that the linker can be
 //! built on that very LLVM (see [`super::linker`]). A toolchain's name proves none of these, so
 //! they are looked for.
-//!
-//! Where no rustc will do, rustup adds the source to the toolchain in use, a matter of seconds and
-//! of no privileges. Where rustup can't download, the distribution's packages do.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
-
-use super::{linker, packages};
-use crate::privileges::Privileges;
+use super::linker;
 use crate::tool::{Tool as _, find};
 
 /// `(1, 95)`.
-type Version = (u32, u32);
+pub(super) type Version = (u32, u32);
 
 /// A toolchain that a user links by this name goes before all others.
 const CHOSEN: &str = "capture-bpf";
 
-/// Known to go with the bpf-linker in use; for those whose own toolchain doesn't.
-const KNOWN_GOOD: &str = "1.95.0";
-
 /// Where the source of `core` lies under a sysroot.
 const SOURCE: &str = "lib/rustlib/src/rust/library/core/Cargo.toml";
-
-/// Packages of distributions with a rustc that is kept current, and its source.
-const PACKAGES: [[&str; 2]; 2] = [["rustc-web", "rust-web-src"], ["rustc", "rust-src"]];
 
 /// A rustc for BPF.
 pub(crate) struct Compiler {
@@ -67,10 +55,26 @@ enum Unfit {
 struct Candidate {
     name: String,
     sysroot: PathBuf,
+    /// Installed by rustup, and not just linked.
+    by_rustup: bool,
 }
 
 /// Candidates, none of which will do.
 pub(crate) struct NoneFit(Vec<(Candidate, Unfit)>);
+
+impl NoneFit {
+    /// The first toolchain of rustup's that lacks nothing but the source.
+    pub(super) fn lacking_source(&self) -> Option<&str> {
+        let lacks = |(who, why): &&(Candidate, Unfit)| who.by_rustup && *why == Unfit::NoSource;
+        self.0.iter().find(lacks).map(|(candidate, _)| candidate.name.as_str())
+    }
+
+    pub(super) fn say(&self) {
+        for (candidate, reason) in &self.0 {
+            eprintln!("setup: no BPF compiler: {}: {reason}", candidate.name);
+        }
+    }
+}
 
 impl Compiler {
     /// The best of what is there.
@@ -102,7 +106,12 @@ impl Candidate {
         let about = about.map_err(|error| Unfit::Broken(format!("{error:#}")))?;
         // ldd fails where there is nothing to load.
         let loaded = Command::new("ldd").arg(&rustc).read().unwrap_or_default();
-        self.judge(&about, &loaded)
+        let mut compiler = self.judge(&about, &loaded)?;
+        // One library, one name: the loader's way to it varies with the environment.
+        if let Ok(path) = compiler.llvm_library.path.canonicalize() {
+            compiler.llvm_library.path = path;
+        }
+        Ok(compiler)
     }
 
     /// By what rustc says of itself, and what ldd says of rustc.
@@ -155,7 +164,8 @@ fn candidates() -> Vec<Candidate> {
         };
         let sysroot = PathBuf::from(sysroot.trim());
         if !found.iter().any(|known| known.sysroot == sysroot) {
-            found.push(Candidate { name: rustc.display().to_string(), sysroot });
+            let name = rustc.display().to_string();
+            found.push(Candidate { name, sysroot, by_rustup: false });
         }
     }
     found
@@ -165,7 +175,9 @@ fn candidates() -> Vec<Candidate> {
 fn listed(line: &str) -> Option<Candidate> {
     let name = line.split_whitespace().next()?;
     let sysroot = Path::new(line.get(line.find('/')?..)?.trim_end());
-    Some(Candidate { name: name.into(), sysroot: sysroot.into() })
+    // Those that rustup installed lie in a folder of their name.
+    let by_rustup = sysroot.ends_with(name) && !sysroot.is_symlink();
+    Some(Candidate { name: name.into(), sysroot: sysroot.into(), by_rustup })
 }
 
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -173,7 +185,7 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The first two numbers of `1.96.0+dfsg1-1~deb12u2` and its like.
-fn version(text: &str) -> Option<Version> {
+pub(super) fn version(text: &str) -> Option<Version> {
     let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
@@ -186,78 +198,6 @@ fn llvm_library(loaded: &str) -> Option<Library> {
         (soname.starts_with("libLLVM") && path.starts_with('/'))
             .then(|| Library { soname: soname.into(), path: path.into() })
     })
-}
-
-/// Brings a compiler to this machine: by rustup, else by the system's packages.
-pub(super) fn install(none_fit: &NoneFit) -> Result<Compiler> {
-    for (candidate, reason) in &none_fit.0 {
-        eprintln!("setup: no BPF compiler: {}: {reason}", candidate.name);
-    }
-    let mut failures = Vec::new();
-    let ways: [fn(&NoneFit) -> Result<()>; 2] = [by_rustup, by_packages];
-    for way in ways {
-        match way(none_fit) {
-            Ok(()) => match Compiler::find() {
-                Ok(compiler) => return Ok(compiler),
-                Err(NoneFit(unfit)) => failures.extend(
-                    unfit.iter().map(|(who, why)| format!("after it, {}: {why}", who.name)),
-                ),
-            },
-            Err(error) => {
-                eprintln!("setup: {error:#}");
-                failures.push(format!("{error:#}"));
-            }
-        }
-    }
-    bail!("no compiler for the kernel half:\n  {}", failures.join("\n  "))
-}
-
-/// The source alone where nothing else is missing, or else a toolchain that is known to do.
-fn by_rustup(none_fit: &NoneFit) -> Result<()> {
-    find("rustup").context("rustup is not installed")?;
-    let mut rustup = Command::new("rustup");
-    match none_fit.0.iter().find(|(who, why)| *why == Unfit::NoSource && who.name != CHOSEN) {
-        Some((lacking, _)) if !lacking.name.starts_with('/') => {
-            rustup.args(["component", "add", "rust-src", "--toolchain", &lacking.name])
-        }
-        _ => rustup.args(["toolchain", "install", KNOWN_GOOD, "--no-self-update"]).args([
-            "--profile",
-            "minimal",
-            "--component",
-            "rust-src",
-        ]),
-    };
-    eprintln!("setup: {}", rustup.line());
-    rustup.run()
-}
-
-fn by_packages(_: &NoneFit) -> Result<()> {
-    find("apt-get").with_context(|| {
-        format!(
-            "no apt-get here either: install rustc {wanted} with its source",
-            wanted = env!("CARGO_PKG_RUST_VERSION")
-        )
-    })?;
-    let privileges = Privileges::own()?;
-    let wanted = version(env!("CARGO_PKG_RUST_VERSION"));
-    let suits = || {
-        PACKAGES.iter().find(|[rustc, source]| {
-            let offered = packages::candidate(rustc);
-            offered.is_some_and(|offered| version(&offered) >= wanted)
-                && packages::candidate(source).is_some()
-        })
-    };
-    let suiting = match suits() {
-        None if privileges.root() => {
-            packages::update()?;
-            suits()
-        }
-        found => found,
-    };
-    let packages = suiting.with_context(|| {
-        format!("no package of this system has rustc {}", env!("CARGO_PKG_RUST_VERSION"))
-    })?;
-    packages::install(packages, "a compiler for the kernel half", &privileges)
 }
 
 impl fmt::Display for Compiler {
@@ -304,7 +244,8 @@ mod tests {
         if source {
             fs::write(library.join("core/Cargo.toml"), "").unwrap();
         }
-        Candidate { name: "some".into(), sysroot: sysroot.path().into() }.judge(about, loaded)
+        let sysroot = sysroot.path().into();
+        Candidate { name: "some".into(), sysroot, by_rustup: true }.judge(about, loaded)
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod compiler;
 mod linker;
+mod obtain;
 mod packages;
 
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
             found
         }
         Err(unfit) => {
-            let installed = compiler::install(&unfit)?;
+            let installed = obtain::compiler(&unfit)?;
             eprintln!("setup: BPF compiler: {installed}");
             installed
         }
@@ -69,13 +70,12 @@ pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
 }
 
 /// Programs of the end-to-end tests, and the packages that bring them.
-const SERVERS_AND_CLIENTS: [(&str, &str); 6] = [
+const SERVERS_AND_CLIENTS: [(&str, &str); 5] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("tcpdump", "tcpdump"),
-    ("python3", "python3"),
 ];
 
 /// Installs what the end-to-end tests need and this machine lacks.
