@@ -125,18 +125,14 @@ fn a_closed_pipe_ends_the_capture_quietly() {
 #[test]
 fn each_exchange_is_written_when_it_is_complete() {
     let (lab, _nginx) = lab_with_nginx();
-    let (reader, writer) = pipe().unwrap();
-    let command = &mut live::command(&lab.server, "run --iface eth0 --format jsonl");
-    let agent = Agent::started(Process::start_into(command, writer.into()));
-    let mut lines = BufReader::new(reader).lines();
-
+    let agent = Agent::run(&lab.server, "--iface eth0");
+    let mut made = Vec::new();
     for path in ["/1", "/2", "/3"] {
-        let made = fetch(&lab.client, &Lab::url(Family::V4, path), "");
-        // Blocks for ever where the line is held back.
-        let line = lines.next().expect("the agent writes").expect("a line is text");
-        assert_captured(&objects(line.as_bytes(), "exchange"), vec![made]);
+        made.push(fetch(&lab.client, &Lab::url(Family::V4, path), ""));
+        let lines = || agent.stdout().iter().filter(|byte| **byte == b'\n').count();
+        wait::until("the exchange is written", || lines() == made.len());
     }
-    agent.stop();
+    assert_captured(&agent.stop().objects("exchange"), made);
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Agent {
         self.0.pid()
     }
 
+    /// Standard output until now.
+    pub(crate) fn stdout(&self) -> Vec<u8> {
+        self.0.stdout()
+    }
+
     /// Standard error until now.
     pub(crate) fn stderr(&self) -> String {
         self.0.stderr()

@@ -54,6 +54,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Standard output until now, where it is kept.
+    pub(crate) fn stdout(&self) -> Vec<u8> {
+        self.stdout.as_ref().map(Tap::until_now).unwrap_or_default()
+    }
+
     /// Standard error until now.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.until_now()).into_owned()
