@@ -1,2 +1,27 @@
-//! placeholder
-fn main() {}
+//! The agent against real traffic: network namespaces, a real nginx, a real curl.
+//!
+//! Takes root, and the packages that `cargo xtask setup` brings.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a panic is a failed test
+
+#[path = "../support"]
+mod support {
+    pub(crate) mod client;
+    pub(crate) mod fetch;
+    pub(crate) mod hooks;
+    pub(crate) mod lab;
+    pub(crate) mod live;
+    pub(crate) mod nginx;
+    pub(crate) mod process;
+    pub(crate) mod seccomp;
+    pub(crate) mod vlan;
+    pub(crate) mod wait;
+}
+
+mod attach;
+mod bad_input;
+mod bodies;
+mod exchanges;
+mod files;
+mod load;
+mod output;
+mod selection;

@@ -1,0 +1,81 @@
+//! A real nginx in a namespace, with its configuration, files and logs in a folder of its own.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::lab::Namespace;
+use super::process::Process;
+use super::wait;
+
+/// Ports that it listens on, over IPv4 and IPv6.
+pub(crate) const PORTS: [u16; 4] = [80, 8080, 8081, 9000];
+
+/// A running nginx. Ended when dropped.
+pub(crate) struct Nginx {
+    process: Process,
+    dir: TempDir,
+}
+
+impl Nginx {
+    /// Starts it in `namespace`; it listens when this returns.
+    pub(crate) fn start(namespace: &Namespace) -> Self {
+        let dir = tempfile::tempdir().expect("folder can be made");
+        let root = dir.path().to_str().expect("path is text");
+        fs::create_dir(dir.path().join("files")).expect("folder can be made");
+        fs::write(dir.path().join("nginx.conf"), configuration(root)).expect("file can be written");
+        let mut command = namespace.command("nginx");
+        command.args(["-p", root, "-c", "nginx.conf", "-e", "error.log"]);
+        let mut nginx = Self { process: Process::start(&mut command), dir };
+        nginx.wait_until_it_listens();
+        nginx
+    }
+
+    /// It writes its process id after it has opened its sockets.
+    fn wait_until_it_listens(&mut self) {
+        let pid = self.dir.path().join("pid");
+        wait::until("nginx listens", || {
+            assert!(!self.process.has_ended(), "nginx: {}", self.process.stderr());
+            fs::read(&pid).is_ok_and(|text| text.ends_with(b"\n"))
+        });
+    }
+
+    /// Has it serve `content` as `/name`, and as `/chunked/name` and `/gzip/name`.
+    pub(crate) fn serve(&self, name: &str, content: &[u8]) {
+        fs::write(self.dir.path().join("files").join(name), content).expect("file can be written");
+    }
+
+    /// A path in its folder, for what a test wants to put there.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+/// Without a master process, so that there is one process to end.
+fn configuration(root: &str) -> String {
+    let listen: String =
+        PORTS.iter().map(|port| format!("listen {port}; listen [::]:{port}; ")).collect();
+    format!(
+        "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off;
+  client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
+  fastcgi_temp_path {root}/fastcgi; uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+  client_max_body_size 64m; keepalive_requests 100000; keepalive_timeout 300; output_buffers 2 1m;
+  server {{
+    {listen}
+    root {root}/files;
+    location = /moved {{ return 301 /small.bin; }}
+    # Server-side includes take the length away: chunked to HTTP/1.1, until the end to HTTP/1.0.
+    location /chunked/ {{ alias {root}/files/; ssi on; ssi_types *; }}
+    location /gzip/ {{ alias {root}/files/; gzip on; gzip_types *; gzip_min_length 1; }}
+    # Passed on, so that the body is read before the answer.
+    location /upload/ {{ proxy_pass http://unix:{root}/upload; }}
+  }}
+  server {{ listen unix:{root}/upload; return 201; }}
+}}
+"
+    )
+}
