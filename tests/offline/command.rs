@@ -214,7 +214,7 @@ fn a_closed_pipe_ends_quietly() {
     let folder = folder();
     let file = capture(folder.path(), 5_000);
     let mut child = Command::new(env!("CARGO_BIN_EXE_capture-agent"))
-        .args(["read", "--quiet", "--format", "jsonl", file.to_str().unwrap()])
+        .args(["read", "--format", "jsonl", file.to_str().unwrap()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

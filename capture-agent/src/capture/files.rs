@@ -12,7 +12,7 @@ use capture_agent::source::{Item, Verdicts};
 use super::control::{Control, Stop};
 use super::ledger::Ledger;
 use super::sink::{Direct, Sink, Way as _};
-use super::{open_outputs, selection, settings, summarise, unless_closed};
+use super::{conclude, open_outputs, selection, settings};
 use crate::cli::{CommonArgs, ReadArgs};
 
 /// Runs `read`.
@@ -50,8 +50,7 @@ impl Reading {
         }
         let (outputs, written) = sink.way.end();
         stats.written = outputs.written();
-        summarise(args, &stats);
-        unless_closed(written)?;
+        conclude(args, &stats, written)?;
         read.map_err(Into::into)
     }
 

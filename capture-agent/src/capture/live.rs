@@ -17,7 +17,7 @@ use capture_ebpf::Hook;
 use super::control::{Control, Stop};
 use super::ledger::Ledger;
 use super::sink::Sink;
-use super::{open_outputs, selection, settings, summarise, unless_closed};
+use super::{conclude, open_outputs, selection, settings};
 use crate::cli::{CommonArgs, RunArgs};
 
 /// How long the capture waits for segments before it looks at the clock and at whether to stop.
@@ -101,8 +101,7 @@ impl Capture {
         }
         let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let written = written.map(|outputs| stats.written = outputs.written());
-        summarise(args, &stats);
-        unless_closed(written)?;
+        conclude(args, &stats, written)?;
         captured.map_err(Into::into)
     }
 

@@ -58,17 +58,18 @@ fn open_outputs(args: &CommonArgs) -> Result<Outputs, OutputError> {
     Ok(Outputs::new(outputs.collect::<Result<_, _>>()?))
 }
 
-/// Says at the end what was captured, and what was lost.
-fn summarise(args: &CommonArgs, stats: &Stats) {
+/// Says at the end what was captured, what was lost, and what went wrong with the outputs. A
+/// reader that has gone, as `head` does, is no failure, and nothing is said to whoever follows.
+fn conclude(
+    args: &CommonArgs,
+    stats: &Stats,
+    written: Result<(), OutputError>,
+) -> anyhow::Result<()> {
+    if matches!(written, Err(OutputError::Closed(_))) {
+        return Ok(());
+    }
     if !args.quiet {
         eprintln!("{}", summary::line(stats));
     }
-}
-
-/// A reader that has gone, as `head` does, is no failure.
-fn unless_closed(result: Result<(), OutputError>) -> anyhow::Result<()> {
-    match result {
-        Ok(()) | Err(OutputError::Closed(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    written.map_err(Into::into)
 }
