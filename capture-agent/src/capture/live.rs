@@ -107,10 +107,12 @@ impl Capture {
 
     /// Captures until it is told to stop, has what it wants, or cannot write any more.
     fn capture(&mut self, stop: &Stop) -> Result<(), LiveError> {
+        let mut patience = PATIENCE;
         while !stop.is_set() && !self.sink.is_full() && !self.writer.is_finished() {
-            if self.read(PATIENCE)? == 0 {
+            if self.read(patience)? == 0 {
                 // The line is silent: time goes on all the same.
-                self.engine.advance(now(), &mut self.sink);
+                let more_to_evict = self.engine.advance(now(), &mut self.sink);
+                patience = if more_to_evict { Duration::ZERO } else { PATIENCE };
             }
             if self.ledger.is_due(self.engine.now()) {
                 let packets = packets(&self.source)?;
