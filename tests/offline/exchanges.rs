@@ -293,7 +293,7 @@ fn malformed_chunks_cost_their_message_alone() {
     peers.client(&get("/b"));
     peers.server(&ok("b"));
     let watch = watch(&peers);
-    assert_eq!(watch.lines(), ["GET /a -> 200 ab [gap 0]", "GET /b -> 200 b"]);
+    assert_eq!(watch.lines(), ["GET /a -> 200 ab [cut]", "GET /b -> 200 b"]);
     let anomalies: Vec<_> = watch.exchanges[0].http.anomalies.iter().collect();
     assert_eq!(anomalies, [Anomaly::MalformedChunk]);
 }

@@ -12,7 +12,7 @@ pub enum State {
     Complete,
     /// All but bytes that were sent and not seen.
     Gap,
-    /// What came before the flow ended.
+    /// What came before the flow ended, or before the message broke its own framing.
     Cut,
     /// What came before the capture ended.
     Open,

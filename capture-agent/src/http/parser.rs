@@ -287,7 +287,7 @@ impl Parser {
                 State::Deaf
             }
             Framing::Unknown => {
-                handler.broken_off(Seen::Gap);
+                handler.broken_off(Seen::Cut);
                 handler.out_of_step();
                 State::OutOfStep
             }
@@ -320,7 +320,7 @@ impl Parser {
                     Piece::End => self.end_message(time, handler),
                     Piece::Malformed => {
                         handler.anomaly(Anomaly::MalformedChunk);
-                        handler.broken_off(Seen::Gap);
+                        handler.broken_off(Seen::Cut);
                         self.lose_step(handler);
                     }
                 }

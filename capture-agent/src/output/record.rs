@@ -142,7 +142,7 @@ pub enum StateRecord {
     Complete,
     /// All but bytes that were lost.
     Gap,
-    /// What came before the flow ended.
+    /// What came before the flow ended, or before the message broke its own framing.
     Cut,
     /// What came before the capture ended.
     Open,
