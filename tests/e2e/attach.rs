@@ -150,21 +150,21 @@ fn filters_that_came_later_stay() {
 /// Puts a filter on both ways of the server's wire that copies every packet to an interface
 /// nobody listens on; the result tells how many packets each has met.
 fn count_packets(lab: &Lab) -> impl Fn() -> [u64; 2] {
+    const WAYS: [&str; 2] = ["ingress", "egress"];
     let server = &lab.server;
-    server.ip("link add sink type veth peer name drain");
-    server.ip("link set sink up");
-    for way in ["ingress", "egress"] {
-        server.tc(&format!(
-            "filter add dev eth0 {way} protocol all u32 match u32 0 0 action mirred egress mirror \
-             dev sink"
-        ));
+    for way in WAYS {
+        server.ip(&format!("link add {way} type veth peer name {way}-end"));
+        server.ip(&format!("link set {way} up"));
+        let filter = format!("u32 match u32 0 0 action mirred egress mirror dev {way}");
+        server.tc(&format!("filter add dev eth0 {way} protocol all {filter}"));
     }
     || {
-        ["ingress", "egress"].map(|way| {
+        WAYS.map(|way| {
             let shown = server.tc(&format!("-statistics filter show dev eth0 {way}"));
-            let words: Vec<_> = shown.split_whitespace().collect();
-            let at = words.iter().position(|word| *word == "pkt").expect("an action counts");
-            words[at - 1].parse().expect("packets are counted in numbers")
+            // Filters of this kind are shown on the other way too.
+            let (_, shown) = shown.split_once(&format!("device {way})")).expect("filter is there");
+            let words = shown.split_whitespace().take_while(|word| *word != "pkt");
+            words.last().and_then(|word| word.parse().ok()).expect("packets are counted")
         })
     }
 }

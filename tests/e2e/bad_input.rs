@@ -12,7 +12,7 @@ use crate::support::fetch::{assert_captured, fetch};
 use crate::support::lab::{Family, Lab, Namespace};
 use crate::support::live::{self, AGENT, Agent, objects};
 use crate::support::nginx::Nginx;
-use crate::support::process::Process;
+use crate::support::process::{Process, run};
 use crate::support::seccomp;
 use crate::support::wait;
 
@@ -113,7 +113,9 @@ fn agent_for_everyone() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("capture-agent");
-    fs::copy(AGENT, &copy).unwrap();
+    // Not by this process: what it has open for writing, a child that another test starts at this
+    // moment has open too, and then the kernel does not run it.
+    run(Command::new("cp").arg(AGENT).arg(&copy));
     (folder, copy)
 }
 

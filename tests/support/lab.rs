@@ -111,6 +111,7 @@ impl Namespace {
         run(Command::new("ip").args(["netns", "add", &name]));
         let namespace = Self { name };
         namespace.ip("link set lo up");
+        namespace.enter(be_patient);
         namespace
     }
 
@@ -162,6 +163,15 @@ impl fmt::Display for Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         remove(&self.name);
+    }
+}
+
+/// Has TCP wait for acknowledgements, which are late on a busy machine, before it sends again what
+/// was not lost: then a segment that is seen twice was seen twice by the agent's fault.
+fn be_patient() {
+    for (setting, value) in [("tcp_early_retrans", "0"), ("tcp_rto_min_us", "5000000")] {
+        // The second one is of Linux 6.11; without it a machine must be very busy to matter.
+        let _ = fs::write(Path::new("/proc/sys/net/ipv4").join(setting), value);
     }
 }
 

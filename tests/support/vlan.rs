@@ -37,7 +37,14 @@ pub(crate) fn tag(lab: &Lab, tags: Tags) -> Vec<OwnedFd> {
     let pop = load(&pop(tags)).expect("program that takes tags loads");
     let mut links = Vec::new();
     for end in [&lab.server, &lab.client] {
-        run(end.command("ethtool").args(["-K", WIRE, "txvlan", "off"]));
+        run(end.command("ethtool").args([
+            "-K",
+            WIRE,
+            "txvlan",
+            "off",
+            "tx-vlan-stag-hw-insert",
+            "off",
+        ]));
         // A veth drops what is more than one tag longer than its MTU.
         end.ip("route change 10.77.0.0/24 dev eth0 mtu 1496");
         end.ip("-6 route change fd77::/64 dev eth0 metric 256 mtu 1496");
