@@ -59,6 +59,10 @@ pub(crate) struct ReadArgs {
     /// TCP ports, on either end: numbers and ranges between commas, or 'any'
     #[arg(long, value_name = "LIST", default_value = "any")]
     pub(crate) port: PortSet,
+    /// Leave out packets with wrong IPv4 header or TCP checksums; those of a capture on the host
+    /// that sent them are wrong where the network card fills them in
+    #[arg(long)]
+    pub(crate) verify_checksums: bool,
     /// What both commands have.
     #[command(flatten)]
     pub(crate) common: CommonArgs,

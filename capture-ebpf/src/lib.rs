@@ -83,9 +83,11 @@ pub enum Verdict {
     HandedOver = 0,
     /// Neither IPv4 nor IPv6.
     NotIp = 1,
-    /// IP, but not TCP.
+    /// IP, but not TCP. Tunnels are looked into in capture files alone; in the kernel half what
+    /// they carry counts here.
     NotTcp = 2,
-    /// An IP fragment, which has no TCP header or not the whole segment.
+    /// An IP fragment, which has no TCP header or not the whole segment. In capture files only
+    /// one whose datagram is not whole, or not yet.
     Fragment = 3,
     /// A header that is cut short or contradicts itself.
     Malformed = 4,
@@ -101,11 +103,16 @@ pub enum Verdict {
     RingFull = 8,
     /// Selected, but its payload could not be read from the packet: lost.
     LoadFailed = 9,
+    /// An IP fragment of a segment that was handed over with the last of them; capture files
+    /// alone.
+    Reassembled = 10,
+    /// A wrong IPv4 header or TCP checksum; capture files alone, where it is asked for.
+    BadChecksum = 11,
 }
 
 impl Verdict {
     /// How many verdicts there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 12;
 
     /// Every verdict, in the order of its number.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -119,6 +126,8 @@ impl Verdict {
         Self::PureAck,
         Self::RingFull,
         Self::LoadFailed,
+        Self::Reassembled,
+        Self::BadChecksum,
     ];
 
     /// The slot in [`map::VERDICTS`] that counts this verdict on `hook`.

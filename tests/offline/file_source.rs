@@ -1,8 +1,11 @@
 //! Capture files in, segments out.
 
+mod checksums;
 mod damage;
 mod formats;
+mod fragments;
 mod frames;
+mod tunnels;
 
 use std::io::{Cursor, Read};
 
@@ -12,7 +15,7 @@ use capture_agent::source::file::{FileError, FileSource, LinkType};
 use capture_agent::source::{Item, Verdicts};
 use capture_ebpf::Verdict;
 
-use crate::support::pcap::Tcp;
+use crate::support::pcap::{Order, Pcap, RAW_IP, Tcp, Variant};
 
 const CLIENT: &str = "10.0.0.5:51234";
 const SERVER: &str = "10.0.0.1:80";
@@ -135,4 +138,32 @@ fn read_whole(bytes: &[u8]) -> Reading {
     let reading = read(bytes);
     assert!(reading.error.is_none(), "{reading:?}");
     reading
+}
+
+/// A capture of IP packets, a millisecond apart.
+fn capture_of_packets<P: AsRef<[u8]>>(packets: impl IntoIterator<Item = P>) -> Vec<u8> {
+    let file = Pcap::new(Order::Little, Variant::Micros, RAW_IP);
+    let timed = (0..).map(|ms| ms * 1_000_000).zip(packets);
+    timed.fold(file, |file, (time, packet)| file.packet(time, packet.as_ref())).bytes()
+}
+
+/// Reads a capture of IP packets, each of which must get one verdict.
+fn read_packets<P: AsRef<[u8]>>(packets: impl IntoIterator<Item = P>) -> Reading {
+    let packets: Vec<_> = packets.into_iter().collect();
+    let reading = read_whole(&capture_of_packets(&packets));
+    assert_eq!(reading.verdicts.seen(), packets.len() as u64, "{reading:?}");
+    let handed_over = reading.verdicts.count(Verdict::HandedOver);
+    assert_eq!(handed_over, reading.segments.len() as u64, "{reading:?}");
+    reading
+}
+
+/// Numbers without order, the same ones each time.
+fn random() -> impl FnMut(usize) -> usize {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    }
 }

@@ -1,5 +1,6 @@
 //! What tests share.
 
 pub(crate) mod agent;
+pub(crate) mod packets;
 pub(crate) mod pcap;
 pub(crate) mod peers;

@@ -23,6 +23,7 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let reading = Reading {
         files: args.files.clone(),
         selection: selection(&args.common, &args.port),
+        verify_checksums: args.verify_checksums,
         engine,
         verdicts: Verdicts::default(),
     };
@@ -33,6 +34,7 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
 struct Reading {
     files: Vec<PathBuf>,
     selection: Selection,
+    verify_checksums: bool,
     engine: Engine,
     verdicts: Verdicts,
 }
@@ -61,7 +63,8 @@ impl Reading {
         stop: &Stop,
     ) -> Result<(), FileError> {
         for file in std::mem::take(&mut self.files) {
-            let mut source = FileSource::open(&file, self.selection.clone())?;
+            let mut source = FileSource::open(&file, self.selection.clone())?
+                .verify_checksums(self.verify_checksums);
             let read = self.read(&mut source, ledger, sink, stop);
             self.verdicts.merge(&source.verdicts());
             for link in source.unreadable_link_types() {

@@ -268,6 +268,8 @@ pub struct PacketsRecord {
     pure_ack: u64,
     ring_full: u64,
     load_failed: u64,
+    reassembled: u64,
+    bad_checksum: u64,
 }
 
 /// Segments that the engine was given: `received` is the sum of the next four.

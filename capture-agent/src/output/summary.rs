@@ -34,6 +34,7 @@ fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
         (verdict(Verdict::LoadFailed), "packets lost because they could not be read"),
         (verdict(Verdict::Fragment), "IP fragments left out"),
         (verdict(Verdict::Malformed), "malformed packets left out"),
+        (verdict(Verdict::BadChecksum), "packets with wrong checksums left out"),
         (engine.gap_bytes, "bytes sent but not seen"),
         (pressure, "flows pushed out of the table"),
         (stats.dropped.exchanges, "exchanges left out because the output was too slow"),

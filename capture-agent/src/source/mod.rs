@@ -34,6 +34,14 @@ impl Verdicts {
         }
     }
 
+    /// Gives `count` packets another verdict, once more is known of them.
+    pub(crate) fn revise(&mut self, from: Verdict, to: Verdict, count: u64) {
+        if let Some(slot) = self.0.get_mut(from as usize) {
+            *slot -= count;
+        }
+        self.add(to, count);
+    }
+
     /// Adds another source's packets.
     pub fn merge(&mut self, other: &Self) {
         for verdict in Verdict::ALL {

@@ -10,8 +10,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
+use crate::support::packets::{Family, UDP, VXLAN_PORT, fragments, ip, udp, vxlan};
 use crate::support::pcap::{
-    Conversation, ETHERNET, IF_NAME, IF_TSOFFSET, IF_TSRESOL, Order, Pcap, Pcapng, RAW_IP, Variant,
+    Conversation, ETHERNET, IF_NAME, IF_TSOFFSET, IF_TSRESOL, Pcapng, ethernet,
 };
 
 const RADIOTAP: u16 = 127;
@@ -64,7 +65,17 @@ fn captures() -> Vec<Vec<u8>> {
     for frame in &frames[3..] {
         pcapng = pcapng.obsolete(0, 9, frame, frame.len()).packet(0, 9, frame, frame.len());
     }
-    vec![pcap(Order::Little, Variant::Micros), pcap(Order::Big, Variant::Kuznetzov), pcapng.bytes()]
+    let tunnelled = [Family::V4, Family::V6].iter().cycle().zip(&segments).map(|(outer, tcp)| {
+        let frame = vxlan(&ethernet(&[(0x8100, 5)], &tcp.ip()));
+        ip(*outer, UDP, &udp(VXLAN_PORT, &frame))
+    });
+    let parts = tunnelled.flat_map(|packet| fragments(&packet, 7, 48));
+    vec![
+        pcap(Order::Little, Variant::Micros),
+        pcap(Order::Big, Variant::Kuznetzov),
+        pcapng.bytes(),
+        capture_of_packets(parts),
+    ]
 }
 
 /// Everything yielded before the end or the error, in the order it came by kind.
@@ -112,13 +123,7 @@ fn every_prefix_yields_its_whole_records_and_then_says_that_it_was_cut() {
 
 #[test]
 fn random_damage_never_panics_and_never_reaches_what_is_before_it() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
-    };
+    let mut random = random();
     for capture in captures() {
         let whole = read_whole(&capture);
         let before: Vec<_> =

@@ -3,9 +3,8 @@
 use capture_ebpf::Verdict;
 
 use super::*;
-use crate::support::pcap::{
-    ETHERNET, Order, Pcap, RAW_IP, SYN, Tcp, Variant, ether_type, ethernet,
-};
+use crate::support::packets::mpls;
+use crate::support::pcap::{ETHERNET, SYN, ether_type, ethernet};
 
 const SLL: u16 = 113;
 const SLL2: u16 = 276;
@@ -96,6 +95,25 @@ fn pppoe_sessions_are_looked_into() {
     }
     let control = [[2; 12].as_slice(), &[0x88, 0x64, 0x11, 0, 0, 9, 0, 0, 0xc0, 0x21]].concat();
     assert_verdict(ETHERNET, &control, Verdict::NotIp);
+}
+
+#[test]
+fn mpls_labels_are_passed_over() {
+    for tcp in [tcp_v4(), tcp_v6()] {
+        for kind in [0x8847_u16, 0x8848] {
+            let labelled = [&kind.to_be_bytes(), mpls(3, &tcp.ip()).as_slice()].concat();
+            assert_found(ETHERNET, &[[2; 12].as_slice(), &labelled].concat(), &tcp);
+            assert_found(
+                ETHERNET,
+                &[[2; 12].as_slice(), &[0x81, 0, 0, 5], &labelled].concat(),
+                &tcp,
+            );
+        }
+    }
+    let pseudowire = [[2; 12].as_slice(), &[0x88, 0x47], &mpls(1, &[0; 60])].concat();
+    assert_verdict(ETHERNET, &pseudowire, Verdict::NotIp);
+    let endless = [[2; 12].as_slice(), &[0x88, 0x47], &[0; 400]].concat();
+    assert_verdict(ETHERNET, &endless, Verdict::Malformed);
 }
 
 #[test]
@@ -218,23 +236,6 @@ fn what_is_not_a_tcp_segment_is_counted_by_what_it_is() {
     let mut icmp = tcp_v6().ip();
     icmp[6] = 58;
     assert_verdict(RAW_IP, &icmp, Verdict::NotTcp);
-}
-
-#[test]
-fn fragments_of_tcp_are_counted_first_and_later_ones() {
-    for fragment in [[0x20, 0], [0, 100], [0x20, 100]] {
-        let mut packet = tcp_v4().ip();
-        packet[6..8].copy_from_slice(&fragment);
-        assert_verdict(RAW_IP, &packet, Verdict::Fragment);
-        packet[9] = 17;
-        assert_verdict(RAW_IP, &packet, Verdict::NotTcp);
-    }
-    for [high, low] in [[0, 1], [1, 0], [1, 1]] {
-        let mut packet = with_extensions(&tcp_v6(), &[(44, &[0, 0, high, low, 0, 0, 0, 1])]);
-        assert_verdict(RAW_IP, &packet, Verdict::Fragment);
-        packet[40] = 17;
-        assert_verdict(RAW_IP, &packet, Verdict::NotTcp);
-    }
 }
 
 #[test]

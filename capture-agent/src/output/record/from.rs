@@ -278,6 +278,8 @@ impl From<&event::SourcePackets> for PacketsRecord {
             pure_ack: count(Verdict::PureAck),
             ring_full: count(Verdict::RingFull),
             load_failed: count(Verdict::LoadFailed),
+            reassembled: count(Verdict::Reassembled),
+            bad_checksum: count(Verdict::BadChecksum),
         }
     }
 }

@@ -1,21 +1,24 @@
-//! A frame to the TCP segment in it.
+//! A frame to the TCP segment in it, through tunnels where it has to.
 //!
-//! Follows RFC 791, RFC 8200 and RFC 9293 section 3.1.
+//! Follows RFC 9293 section 3.1.
 //!
-//! Invariants: lengths are those of the IP header, never that of the frame, whose end may be
-//! padding; the frame's length counts only where the IP header leaves its own at 0, as it is
-//! before segmentation offload. A cut frame keeps its true length in `wire_len`.
+//! Invariants: a search looks past a bounded number of IP headers and reassembled datagrams,
+//! whatever they nest; a cut frame keeps its true length in `wire_len`.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
 use capture_ebpf::Verdict;
-use etherparse::{IpNumber, LaxIpPayloadSlice, LaxIpv4Slice, LaxIpv6Slice};
+use etherparse::IpNumber;
 
+use super::ip::{Ip, Part, Span};
 use super::link::LinkType;
+use super::tunnel;
 use crate::segment::{Endpoint, SeqNum, TcpFlags};
 
-/// A TCP segment, its payload as a range of the frame.
+/// Networks nest two or three; a packet of nothing but headers must not cost more than others.
+const MAX_LAYERS: u8 = 8;
+
+/// A TCP segment, its payload as a range of the buffer that it was found in.
 pub(super) struct TcpFrame {
     pub(super) src: Endpoint,
     pub(super) dst: Endpoint,
@@ -27,94 +30,84 @@ pub(super) struct TcpFrame {
     pub(super) wire_len: u32,
 }
 
-/// What an IP packet carries.
-struct IpPayload {
-    src: IpAddr,
-    dst: IpAddr,
-    /// Where it begins in the packet, and where what was captured of it ends.
-    captured: Range<usize>,
-    /// Its length on the wire.
-    wire_len: usize,
+/// What a search comes to.
+pub(super) enum Found {
+    Tcp(TcpFrame),
+    /// A fragment, to go on from with the datagram when that is whole.
+    Fragment(Ip, Part),
 }
 
-/// The segment in `frame`, which was `frame_len` bytes on the wire, or why there is none.
-pub(super) fn tcp(link: LinkType, frame: &[u8], frame_len: usize) -> Result<TcpFrame, Verdict> {
-    let at = link.ip_offset(frame)?;
-    let packet = frame.get(at..).ok_or(Verdict::Malformed)?;
-    let packet_len = frame_len.max(frame.len()) - at;
-    let ip = match packet.first().ok_or(Verdict::Malformed)? >> 4 {
-        4 => ipv4(packet, packet_len)?,
-        6 => ipv6(packet, packet_len)?,
-        _ => return Err(Verdict::Malformed),
-    };
-    let captured = packet.get(ip.captured.clone()).ok_or(Verdict::Malformed)?;
-    let header: &[u8; 20] = captured.first_chunk().ok_or(Verdict::Malformed)?;
-    let header_len = usize::from(header[12] >> 4) * 4;
-    if header_len < header.len() || header_len > ip.wire_len {
-        return Err(Verdict::Malformed);
-    }
-    // Options may be cut off; the segment still says how long it was.
-    let payload = (at + ip.captured.start + header_len).min(at + ip.captured.end);
-    let wire_len = u32::try_from(ip.wire_len - header_len).map_err(|_| Verdict::Malformed)?;
-    Ok(TcpFrame {
-        src: Endpoint::new(ip.src, u16::from_be_bytes([header[0], header[1]])),
-        dst: Endpoint::new(ip.dst, u16::from_be_bytes([header[2], header[3]])),
-        seq: SeqNum(u32::from_be_bytes([header[4], header[5], header[6], header[7]])),
-        ack: SeqNum(u32::from_be_bytes([header[8], header[9], header[10], header[11]])),
-        flags: TcpFlags(header[13]),
-        window: u16::from_be_bytes([header[14], header[15]]),
-        payload: payload..at + ip.captured.end,
-        wire_len,
-    })
+/// The search for the segment in one frame.
+pub(super) struct Search {
+    verify_checksums: bool,
+    layers_left: u8,
 }
 
-fn is_whole_tcp(payload: &LaxIpPayloadSlice<'_>, broken_extension: bool) -> Result<(), Verdict> {
-    // What looks like an extension header in a later fragment need not be one.
-    if broken_extension && !payload.fragmented {
-        return Err(Verdict::Malformed);
+impl Search {
+    pub(super) const fn new(verify_checksums: bool) -> Self {
+        Self { verify_checksums, layers_left: MAX_LAYERS }
     }
-    if payload.ip_number != IpNumber::TCP {
-        return Err(Verdict::NotTcp);
-    }
-    if payload.fragmented {
-        return Err(Verdict::Fragment);
-    }
-    Ok(())
-}
 
-fn ipv4(packet: &[u8], packet_len: usize) -> Result<IpPayload, Verdict> {
-    let (ip, broken_extension) =
-        LaxIpv4Slice::from_slice(packet).map_err(|_| Verdict::Malformed)?;
-    is_whole_tcp(ip.payload(), broken_extension.is_some())?;
-    let header = ip.header();
-    let headers_len =
-        header.slice().len() + ip.extensions().auth.map_or(0, |auth| auth.slice().len());
-    let total_len = match usize::from(header.total_len()) {
-        0 => packet_len,
-        total_len => total_len,
-    };
-    Ok(IpPayload {
-        src: header.source_addr().into(),
-        dst: header.destination_addr().into(),
-        captured: headers_len..headers_len + ip.payload().payload.len(),
-        wire_len: total_len.checked_sub(headers_len).ok_or(Verdict::Malformed)?,
-    })
-}
+    /// Looks into `frame`, which was `frame_len` bytes on the wire.
+    pub(super) fn frame(
+        &mut self,
+        link: LinkType,
+        frame: &[u8],
+        frame_len: usize,
+    ) -> Result<Found, Verdict> {
+        let at = link.ip_offset(frame)?;
+        let span = Span { at, captured_end: frame.len(), end: frame_len.max(frame.len()) };
+        let ip = Ip::parse(frame, span, self.verify_checksums)?;
+        self.packet(frame, ip)
+    }
 
-fn ipv6(packet: &[u8], packet_len: usize) -> Result<IpPayload, Verdict> {
-    let (ip, broken_extension) =
-        LaxIpv6Slice::from_slice(packet).map_err(|_| Verdict::Malformed)?;
-    is_whole_tcp(ip.payload(), broken_extension.is_some())?;
-    let header = ip.header();
-    let headers_len = header.slice().len() + ip.extensions().slice().len();
-    let total_len = match usize::from(header.payload_length()) {
-        0 => packet_len,
-        payload_len => header.slice().len() + payload_len,
-    };
-    Ok(IpPayload {
-        src: header.source_addr().into(),
-        dst: header.destination_addr().into(),
-        captured: headers_len..headers_len + ip.payload().payload.len(),
-        wire_len: total_len.checked_sub(headers_len).ok_or(Verdict::Malformed)?,
-    })
+    /// Looks into the datagram `ip`, whose payload was put together in `buffer`.
+    pub(super) fn reassembled(&mut self, buffer: &[u8], ip: Ip) -> Result<Found, Verdict> {
+        self.go_deeper()?;
+        self.packet(buffer, ip.past_extensions(buffer)?)
+    }
+
+    fn packet(&mut self, buffer: &[u8], mut ip: Ip) -> Result<Found, Verdict> {
+        loop {
+            if let Some(part) = ip.part {
+                return Ok(Found::Fragment(ip, part));
+            }
+            if ip.protocol == IpNumber::TCP {
+                return self.tcp(buffer, &ip).map(Found::Tcp);
+            }
+            let at = tunnel::inner_ip(ip.protocol, ip.payload.bytes(buffer)?)?;
+            self.go_deeper()?;
+            ip = Ip::parse(buffer, ip.payload.after(at)?, self.verify_checksums)?;
+        }
+    }
+
+    fn go_deeper(&mut self) -> Result<(), Verdict> {
+        self.layers_left = self.layers_left.checked_sub(1).ok_or(Verdict::NotTcp)?;
+        Ok(())
+    }
+
+    fn tcp(&self, buffer: &[u8], ip: &Ip) -> Result<TcpFrame, Verdict> {
+        let captured = ip.payload.bytes(buffer)?;
+        let header: &[u8; 20] = captured.first_chunk().ok_or(Verdict::Malformed)?;
+        let header_len = usize::from(header[12] >> 4) * 4;
+        if header_len < header.len() || header_len > ip.payload.len() {
+            return Err(Verdict::Malformed);
+        }
+        if self.verify_checksums && ip.checks_out(buffer) == Some(false) {
+            return Err(Verdict::BadChecksum);
+        }
+        let end = ip.payload.captured_end;
+        let wire_len = ip.payload.len() - header_len;
+        Ok(TcpFrame {
+            src: Endpoint::new(ip.src, u16::from_be_bytes([header[0], header[1]])),
+            dst: Endpoint::new(ip.dst, u16::from_be_bytes([header[2], header[3]])),
+            seq: SeqNum(u32::from_be_bytes([header[4], header[5], header[6], header[7]])),
+            ack: SeqNum(u32::from_be_bytes([header[8], header[9], header[10], header[11]])),
+            flags: TcpFlags(header[13]),
+            window: u16::from_be_bytes([header[14], header[15]]),
+            // Options may be cut off; the segment still says how long it was.
+            payload: (ip.payload.at + header_len).min(end)..end,
+            wire_len: u32::try_from(wire_len).map_err(|_| Verdict::Malformed)?,
+        })
+    }
 }

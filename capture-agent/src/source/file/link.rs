@@ -1,14 +1,18 @@
 //! Link types: where in a frame the IP packet begins.
 //!
 //! Follows the registry of link types (draft-ietf-opsawg-pcaplinktype), IEEE 802.1Q for tags,
-//! RFC 2516 for PPPoE.
+//! RFC 2516 for PPPoE, RFC 3032 for MPLS.
 
 use std::fmt;
 
 use capture_ebpf::Verdict;
 use etherparse::EtherType;
 
+/// Ethernet in something else (RFC 1701).
+pub(super) const BRIDGED_ETHERNET: EtherType = EtherType(0x6558);
 const PPPOE_SESSION: EtherType = EtherType(0x8864);
+const MPLS_UNICAST: EtherType = EtherType(0x8847);
+const MPLS_MULTICAST: EtherType = EtherType(0x8848);
 
 /// A number of the link type registry, LINKTYPE_*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +55,9 @@ impl LinkType {
     /// Offset of the IP header in `frame`.
     pub(super) fn ip_offset(self, frame: &[u8]) -> Result<usize, Verdict> {
         match self {
-            Self::ETHERNET => after_ether_type(frame, 12),
-            Self::LINUX_SLL => after_ether_type(frame, 14),
-            // The type stands first, so a tag's own type follows the whole header.
-            Self::LINUX_SLL2 => match ether_type(frame, 0)? {
-                EtherType::IPV4 | EtherType::IPV6 => Ok(20),
-                kind if is_tag(kind) => after_ether_type(frame, 22),
-                _ => Err(Verdict::NotIp),
-            },
+            Self::ETHERNET => ip_offset_after(ether_type(frame, 12)?, frame, 14),
+            Self::LINUX_SLL => ip_offset_after(ether_type(frame, 14)?, frame, 16),
+            Self::LINUX_SLL2 => ip_offset_after(ether_type(frame, 0)?, frame, 20),
             Self::NULL | Self::LOOP => after_family(frame),
             Self::RAW | Self::RAW_BSD | Self::RAW_OPENBSD | Self::IPV4 | Self::IPV6 => {
                 match frame.first().ok_or(Verdict::Malformed)? >> 4 {
@@ -99,13 +98,22 @@ impl fmt::Display for LinkType {
     }
 }
 
-/// Offset of what follows the EtherType at `at` and any number of VLAN tags.
-fn after_ether_type(frame: &[u8], mut at: usize) -> Result<usize, Verdict> {
+/// Offset of the IP header in what is of this `kind` and begins at `at`: past any number of VLAN
+/// tags, MPLS labels and the like.
+pub(super) fn ip_offset_after(
+    mut kind: EtherType,
+    frame: &[u8],
+    mut at: usize,
+) -> Result<usize, Verdict> {
     loop {
-        match ether_type(frame, at)? {
-            EtherType::IPV4 | EtherType::IPV6 => return Ok(at + 2),
-            kind if is_tag(kind) => at += 4,
-            PPPOE_SESSION => return after_pppoe(frame, at + 2),
+        (kind, at) = match kind {
+            EtherType::IPV4 | EtherType::IPV6 => return Ok(at),
+            EtherType::VLAN_TAGGED_FRAME
+            | EtherType::PROVIDER_BRIDGING
+            | EtherType::VLAN_DOUBLE_TAGGED_FRAME => (ether_type(frame, at + 2)?, at + 4),
+            BRIDGED_ETHERNET => (ether_type(frame, at + 12)?, at + 14),
+            PPPOE_SESSION => return after_pppoe(frame, at),
+            MPLS_UNICAST | MPLS_MULTICAST => return after_labels(frame, at),
             _ => return Err(Verdict::NotIp),
         }
     }
@@ -120,18 +128,22 @@ fn after_pppoe(frame: &[u8], at: usize) -> Result<usize, Verdict> {
     }
 }
 
+/// Offset of what follows the labels at `at`. They do not say what that is, so it is an IP packet
+/// if it looks like one.
+fn after_labels(frame: &[u8], at: usize) -> Result<usize, Verdict> {
+    let mut labels = frame.get(at..).ok_or(Verdict::Malformed)?.chunks_exact(4);
+    let is_last = |label: &[u8]| label.get(2).is_some_and(|byte| byte & 1 != 0);
+    let above = labels.position(is_last).ok_or(Verdict::Malformed)?;
+    let at = at + 4 * (above + 1);
+    match frame.get(at).ok_or(Verdict::Malformed)? >> 4 {
+        4 | 6 => Ok(at),
+        _ => Err(Verdict::NotIp),
+    }
+}
+
 fn ether_type(frame: &[u8], at: usize) -> Result<EtherType, Verdict> {
     let bytes = frame.get(at..).and_then(<[u8]>::first_chunk).ok_or(Verdict::Malformed)?;
     Ok(EtherType(u16::from_be_bytes(*bytes)))
-}
-
-const fn is_tag(kind: EtherType) -> bool {
-    matches!(
-        kind,
-        EtherType::VLAN_TAGGED_FRAME
-            | EtherType::PROVIDER_BRIDGING
-            | EtherType::VLAN_DOUBLE_TAGGED_FRAME
-    )
 }
 
 /// Offset of what follows a BSD address family. `LOOP` has it in network order and `NULL` in that

@@ -1,8 +1,12 @@
 //! Capture files: pcap and pcapng, packed or not, to segments.
 //!
-//! Invariants: memory is bounded by one record whatever the file claims and however long it is;
-//! payloads are slices of the read buffer; what lies before damage is yielded before the error;
-//! each packet in the file gets exactly one verdict.
+//! Invariants: memory is bounded by one record, and by what fragments may hold, whatever the file
+//! claims and however long it is; payloads are slices of the read buffer, or of the datagram that
+//! was put together last; what lies before damage is yielded before the error; each packet in the
+//! file gets exactly one verdict.
+//!
+//! The packets of a datagram that came in fragments share one: where a segment is in it, the last
+//! counts as handed over and the others as reassembled. Until it is whole they are fragments.
 //!
 //! The formats are read here rather than by a crate: a record's length must be known and judged
 //! before the record is held, and damage inside a block told from a block that is not there yet.
@@ -10,12 +14,15 @@
 mod clock;
 mod error;
 mod fields;
+mod fragments;
 mod frame;
 mod input;
 mod interface;
+mod ip;
 mod link;
 mod pcap;
 mod pcapng;
+mod tunnel;
 mod window;
 
 use std::io::Read;
@@ -28,7 +35,8 @@ use capture_ebpf::Verdict;
 pub use error::{FileError, Packing, Problem};
 pub use link::LinkType;
 
-use self::frame::TcpFrame;
+use self::fragments::{Datagram, Fragment, Fragments};
+use self::frame::{Found, Search, TcpFrame};
 use self::input::Format;
 use self::window::Window;
 use super::{Item, Verdicts};
@@ -64,6 +72,10 @@ pub struct FileSource {
     selection: Selection,
     window: Window,
     format: Format,
+    verify_checksums: bool,
+    fragments: Fragments,
+    /// The datagram that the last packet completed.
+    datagram: Option<Datagram>,
     verdicts: Verdicts,
     unreadable: Vec<LinkType>,
     any_readable: bool,
@@ -105,6 +117,9 @@ impl FileSource {
                 selection,
                 window,
                 format,
+                verify_checksums: false,
+                fragments: Fragments::default(),
+                datagram: None,
                 verdicts: Verdicts::default(),
                 unreadable: Vec::new(),
                 any_readable: false,
@@ -112,6 +127,15 @@ impl FileSource {
             }),
             Err(problem) => Err(FileError::new(name, problem)),
         }
+    }
+
+    /// Leaves out what has a wrong IPv4 header or TCP checksum, where it was captured far enough
+    /// to tell. Not so unless asked: on the host that sends, checksums are filled in by the
+    /// network card, after the capture.
+    #[must_use]
+    pub fn verify_checksums(mut self, verify: bool) -> Self {
+        self.verify_checksums = verify;
+        self
     }
 
     /// The next interface or selected segment, `None` at the end of the file and after an error.
@@ -123,14 +147,17 @@ impl FileSource {
             match self.record()? {
                 None => return Ok(None),
                 Some(Record::Interface(id, name)) => return Ok(Some(Item::Interface(id, name))),
-                Some(Record::Packet(packet)) => match self.judge(&packet) {
-                    Ok(tcp) => break (packet, tcp),
-                    Err(verdict) => self.verdicts.add(verdict, 1),
-                },
+                Some(Record::Packet(packet)) => {
+                    if let Some(tcp) = self.judge(&packet) {
+                        break (packet, tcp);
+                    }
+                }
             }
         };
-        self.verdicts.add(Verdict::HandedOver, 1);
-        let start = packet.frame.start;
+        let buffer = match &self.datagram {
+            None => self.window.bytes(packet.frame),
+            Some(datagram) => &datagram.bytes,
+        };
         Ok(Some(Item::Segment(Segment {
             time: packet.time,
             iface: packet.iface,
@@ -140,7 +167,7 @@ impl FileSource {
             ack: tcp.ack,
             flags: tcp.flags,
             window: tcp.window,
-            payload: self.window.bytes(start + tcp.payload.start..start + tcp.payload.end),
+            payload: buffer.get(tcp.payload).unwrap_or_default(),
             wire_len: tcp.wire_len,
         })))
     }
@@ -173,14 +200,65 @@ impl FileSource {
         record.map_err(|problem| FileError::new(&self.name, problem))
     }
 
-    fn judge(&mut self, packet: &Packet) -> Result<TcpFrame, Verdict> {
+    /// Gives `packet` its verdict; yields the selected segment that it has or completes.
+    fn judge(&mut self, packet: &Packet) -> Option<TcpFrame> {
+        self.datagram = None;
+        let found = self.find(packet).and_then(|tcp| self.select(tcp));
+        let (verdict, of_others) = match found {
+            Ok(_) => (Verdict::HandedOver, Verdict::Reassembled),
+            Err(verdict) => (verdict, verdict),
+        };
+        self.verdicts.add(verdict, 1);
+        if let Some(datagram) = &self.datagram {
+            self.verdicts.revise(Verdict::Fragment, of_others, datagram.frames - 1);
+        }
+        found.ok()
+    }
+
+    fn find(&mut self, packet: &Packet) -> Result<TcpFrame, Verdict> {
         if packet.link.is_readable() {
             self.any_readable = true;
         } else if !self.unreadable.contains(&packet.link) {
             self.unreadable.push(packet.link);
         }
         let frame = self.window.bytes(packet.frame.clone());
-        let tcp = frame::tcp(packet.link, frame, packet.frame_len)?;
+        let mut search = Search::new(self.verify_checksums);
+        let found = search.frame(packet.link, frame, packet.frame_len)?;
+        match found {
+            Found::Tcp(tcp) => Ok(tcp),
+            fragment => self.find_in_datagrams(packet, search, fragment),
+        }
+    }
+
+    /// Goes on from a fragment, through the datagrams that it completes.
+    #[cold]
+    fn find_in_datagrams(
+        &mut self,
+        packet: &Packet,
+        mut search: Search,
+        mut found: Found,
+    ) -> Result<TcpFrame, Verdict> {
+        loop {
+            let (ip, part) = match found {
+                Found::Tcp(tcp) => return Ok(tcp),
+                Found::Fragment(ip, part) => (ip, part),
+            };
+            let (buffer, frames) = match &self.datagram {
+                None => (self.window.bytes(packet.frame.clone()), 1),
+                Some(datagram) => (datagram.bytes.as_slice(), datagram.frames),
+            };
+            let Packet { time, iface, .. } = *packet;
+            let bytes = ip.payload.bytes(buffer)?;
+            let fragment = Fragment { time, iface, ip, part, bytes, frames };
+            let datagram = self.fragments.add(&fragment)?;
+            found = {
+                let Datagram { ip, bytes, .. } = self.datagram.insert(datagram);
+                search.reassembled(bytes, *ip)?
+            };
+        }
+    }
+
+    fn select(&self, tcp: TcpFrame) -> Result<TcpFrame, Verdict> {
         if !self.selection.selects_ports(tcp.src, tcp.dst) {
             return Err(Verdict::OtherPort);
         }
