@@ -1,5 +1,8 @@
 //! Arguments.
 
+mod engine;
+mod single;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +11,9 @@ use capture_agent::output::{Format, Target};
 use capture_agent::selection::{HostNet, PortSet};
 use capture_agent::source::live::{HookChoice, KernelLogLevel, TcAttach};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use engine::EngineArgs;
+pub(crate) use single::{FlowsArgs, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
 #[derive(Debug, Parser)]
@@ -25,6 +31,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Read capture files: pcap or pcapng, plain, .gz or .zst
     Read(ReadArgs),
+    /// List the flows of a capture file, a line each
+    Flows(FlowsArgs),
+    /// Write what was said on one flow of a capture file
+    Follow(FollowArgs),
 }
 
 /// Arguments of `run`.
@@ -91,13 +101,6 @@ pub(crate) struct CommonArgs {
     /// Stop after N exchanges
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// Let a flow go after it has been silent for this long
-    #[arg(long, value_name = "TIME", default_value = "300s", value_parser = parse_duration)]
-    pub(crate) flow_timeout: Duration,
-    /// Most flows at a time; past that the one with the oldest activity goes
-    #[arg(long, value_name = "N", default_value_t = 1_000_000,
-          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1 << 30))]
-    pub(crate) max_flows: usize,
     /// With `--events stats`: write the ledger this often too, by packet time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) stats_interval: Option<Duration>,
@@ -110,6 +113,9 @@ pub(crate) struct CommonArgs {
     /// Show heads in text; twice: bodies too
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// How flows and streams are put together.
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 /// A format by name.

@@ -14,6 +14,8 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => capture::live(args),
         Command::Read(args) => capture::files(args),
+        Command::Flows(args) => capture::flows(args),
+        Command::Follow(args) => capture::follow(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,41 +1,70 @@
-//! What `run` and `read` do: a source, the engine and the outputs put together, until the end.
+//! What the commands do: a source, the engine and the outputs put together, until the end.
 //!
 //! The source and the engine have a plain thread to themselves; the main thread waits on tokio for
 //! signals and for that thread.
 
 mod control;
 mod files;
+mod flows;
+mod follow;
 mod ledger;
 mod live;
+mod single;
 mod sink;
 
+use std::time::Duration;
+
+use bytesize::ByteSize;
 use capture_agent::engine::Settings;
 use capture_agent::event::Stats;
 use capture_agent::http::HttpRules;
 use capture_agent::http::head::HeadRules;
 use capture_agent::output::{Output, OutputError, Outputs, Target, Verbosity, summary};
 use capture_agent::selection::{PortSet, Selection};
+use capture_agent::stream::Rules;
 
-use crate::cli::CommonArgs;
+use crate::cli::{CommonArgs, EngineArgs};
 pub(crate) use files::files;
+pub(crate) use flows::flows;
+pub(crate) use follow::follow;
 pub(crate) use live::live;
 
 /// Bytes of a body that `-vv` shows where `--bodies` does not say.
 const SHOWN_BODY_BYTES: usize = 64 << 10;
 
 fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
-    let asked = args.bodies.map(|limit| usize::try_from(limit.as_u64()).unwrap_or(usize::MAX));
+    let asked = args.bodies.map(memory);
     let shown = (args.verbose >= 2).then_some(SHOWN_BODY_BYTES);
     Settings {
-        flow_timeout_ns: u64::try_from(args.flow_timeout.as_nanos()).unwrap_or(u64::MAX),
-        max_flows: args.max_flows,
         http: HttpRules {
             head: HeadRules { show_secrets: args.show_secrets, ..HeadRules::default() },
             keep_body_bytes: asked.or(shown).unwrap_or(0),
         },
+        ..engine_settings(&args.engine, server_ports)
+    }
+}
+
+/// How flows and streams are put together; of HTTP no body is kept.
+fn engine_settings(args: &EngineArgs, server_ports: &PortSet) -> Settings {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Settings {
+        flow_timeout_ns: nanos(args.flow_timeout),
+        max_flows: args.max_flows,
+        memory_limit: memory(args.memory_limit),
+        stream: Rules {
+            held_bytes: memory(args.hole_bytes),
+            hole_ns: nanos(args.hole_time),
+            overlap: args.overlap.into(),
+            deliver: args.deliver.into(),
+        },
         server_ports: server_ports.clone(),
         ..Settings::default()
     }
+}
+
+/// A size as so many bytes of memory.
+fn memory(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
 fn selection(args: &CommonArgs, ports: &PortSet) -> Selection {
@@ -58,18 +87,24 @@ fn open_outputs(args: &CommonArgs) -> Result<Outputs, OutputError> {
     Ok(Outputs::new(outputs.collect::<Result<_, _>>()?))
 }
 
-/// Says at the end what was captured, what was lost, and what went wrong with the outputs. A
-/// reader that has gone, as `head` does, is no failure, and nothing is said to whoever follows.
+/// Says at the end what was captured, what was lost, and what went wrong with the outputs. Where
+/// the reader has gone, nothing is said to whoever follows.
 fn conclude(
     args: &CommonArgs,
     stats: &Stats,
     written: Result<(), OutputError>,
 ) -> anyhow::Result<()> {
-    if matches!(written, Err(OutputError::Closed(_))) {
-        return Ok(());
-    }
-    if !args.quiet {
+    let closed = matches!(written, Err(OutputError::Closed(_)));
+    if !closed && !args.quiet {
         eprintln!("{}", summary::line(stats));
     }
-    written.map_err(Into::into)
+    unless_closed(written)
+}
+
+/// A reader that has gone, as `head` does, is no failure.
+fn unless_closed(written: Result<(), OutputError>) -> anyhow::Result<()> {
+    match written {
+        Ok(()) | Err(OutputError::Closed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -4,15 +4,18 @@
 //! steer a terminal nor break a format.
 
 mod escape;
+pub mod flows;
 mod jsonl;
 pub mod queue;
 pub mod record;
+mod style;
 pub mod summary;
 mod text;
 mod time;
+pub mod transcript;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +79,18 @@ pub enum OutputError {
     Closed(Target),
 }
 
+impl OutputError {
+    /// What it means that writing there has failed.
+    #[must_use]
+    pub fn in_writing(target: Target, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Closed(target)
+        } else {
+            Self::Write { target, error }
+        }
+    }
+}
+
 impl Format {
     /// The format that the name of a file calls for.
     ///
@@ -118,9 +133,8 @@ impl Output {
         let mut colour = false;
         let raw: Box<dyn RawWrite> = match &target {
             Target::Stdout => {
-                let stdout = io::stdout();
-                colour = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                Box::new(stdout)
+                colour = style::is_wanted();
+                Box::new(io::stdout())
             }
             Target::File(path) => Box::new(
                 create(path)
@@ -173,12 +187,7 @@ impl Output {
     }
 
     fn failed(&self, error: io::Error) -> OutputError {
-        let target = self.target.clone();
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            OutputError::Closed(target)
-        } else {
-            OutputError::Write { target, error }
-        }
+        OutputError::in_writing(self.target.clone(), error)
     }
 }
 

@@ -184,6 +184,8 @@ pub enum AnomalyRecord {
 pub struct FlowRecord<'a> {
     /// The flow's name, the same whenever a capture is replayed.
     flow: String,
+    /// Counts flows from 0 in the order in which they were first seen.
+    number: u64,
     /// Name of the interface where the flow was first seen.
     iface: Option<&'a str>,
     client: EndRecord,

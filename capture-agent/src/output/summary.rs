@@ -45,6 +45,7 @@ fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
     .collect()
 }
 
-fn counted(count: u64, what: &str) -> String {
+/// So many of something.
+pub(super) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 
 use super::escape::{visible, visible_lines};
+use super::style;
 use super::time::time_of_day;
 use crate::event::{Event, Exchange, FlowSummary, Stats};
 use crate::flow::CloseReason;
@@ -29,16 +30,6 @@ pub(super) struct Text {
     verbosity: Verbosity,
     colour: bool,
     zone: TimeZone,
-}
-
-/// SGR parameters (ECMA-48 section 8.3.117).
-mod style {
-    pub(super) const DIM: &str = "2";
-    pub(super) const BOLD: &str = "1";
-    pub(super) const GREEN: &str = "32";
-    pub(super) const CYAN: &str = "36";
-    pub(super) const YELLOW: &str = "33";
-    pub(super) const RED: &str = "31";
 }
 
 impl Text {
@@ -157,14 +148,7 @@ impl Text {
     fn flow(&self, summary: &FlowSummary, writer: &mut impl Write) -> io::Result<()> {
         let time = self.styled(style::DIM, &time_of_day(summary.end, &self.zone));
         let (client, server) = (summary.flow.client, summary.flow.server);
-        let close = match summary.close {
-            CloseReason::Fin => "closed",
-            CloseReason::Rst => "reset",
-            CloseReason::Idle => "idle",
-            CloseReason::Pressure => "pushed out",
-            CloseReason::Reused => "reused",
-            CloseReason::End => "still open",
-        };
+        let close = closed(summary.close);
         let lasted = milliseconds(summary.end.nanos_since(summary.start));
         writeln!(
             writer,
@@ -181,7 +165,7 @@ impl Text {
     }
 
     fn styled(&self, style: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+        style::styled(self.colour, style, text)
     }
 }
 
@@ -200,7 +184,19 @@ fn media_type(content_type: &[u8]) -> String {
     visible(essence.trim_ascii()).into_owned()
 }
 
-fn milliseconds(nanos: u64) -> String {
+/// Why a flow ended, in a word or two.
+pub(super) const fn closed(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Fin => "closed",
+        CloseReason::Rst => "reset",
+        CloseReason::Idle => "idle",
+        CloseReason::Pressure => "pushed out",
+        CloseReason::Reused => "reused",
+        CloseReason::End => "still open",
+    }
+}
+
+pub(super) fn milliseconds(nanos: u64) -> String {
     format!("{}.{:02} ms", nanos / 1_000_000, nanos / 10_000 % 100)
 }
 

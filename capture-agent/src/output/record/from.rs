@@ -190,6 +190,7 @@ impl<'a> From<&'a event::FlowSummary> for FlowRecord<'a> {
     fn from(summary: &'a event::FlowSummary) -> Self {
         Self {
             flow: flow_name(&summary.flow),
+            number: summary.flow.number,
             iface: summary.flow.iface.as_deref(),
             client: summary.flow.client.into(),
             server: summary.flow.server.into(),

@@ -1,0 +1,57 @@
+//! One capture file through one engine, for the commands that look at its flows.
+
+use capture_agent::engine::Engine;
+use capture_agent::listener::Listener;
+use capture_agent::selection::Selection;
+use capture_agent::source::Item;
+use capture_agent::source::file::{FileError, FileSource};
+
+use super::control::Stop;
+use super::engine_settings;
+use crate::cli::SingleArgs;
+
+/// Who listens to a file, until the end or until it has what it wants.
+pub(super) trait Reader: Listener {
+    /// Whether nothing more is wanted.
+    fn has_enough(&self) -> bool;
+}
+
+/// How it went.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// Flows that were seen.
+    pub(super) flows: u64,
+    /// What is wrong with the file; what comes before was read.
+    pub(super) result: Result<(), FileError>,
+}
+
+/// Reads a file to its end, or until nothing more is wanted.
+pub(super) fn read(args: &SingleArgs, reader: &mut impl Reader, stop: &Stop) -> Reading {
+    let mut engine = Engine::new(engine_settings(&args.engine, &args.port));
+    let result = pump(args, &mut engine, reader, stop);
+    if !reader.has_enough() {
+        engine.finish(reader);
+    }
+    Reading { flows: engine.counters().flows_opened, result }
+}
+
+fn pump(
+    args: &SingleArgs,
+    engine: &mut Engine,
+    reader: &mut impl Reader,
+    stop: &Stop,
+) -> Result<(), FileError> {
+    let selection = Selection { ports: args.port.clone(), hosts: args.host.clone() };
+    let mut source = FileSource::open(&args.file, selection)?;
+    while !reader.has_enough() && !stop.is_set() {
+        match source.next_item()? {
+            None => break,
+            Some(Item::Interface(iface, name)) => engine.name_interface(iface, name),
+            Some(Item::Segment(segment)) => engine.segment(&segment, reader),
+        }
+    }
+    for link in source.unreadable_link_types() {
+        eprintln!("{}: packets of link type {link} were left out", args.file.display());
+    }
+    Ok(())
+}
