@@ -24,12 +24,13 @@ enum Ending {
     ClosedPipe,
 }
 
-const ENDINGS: [Ending; 7] = [
+const ENDINGS: [Ending; 8] = [
     Ending::By(Signal::INT),
     Ending::By(Signal::TERM),
     Ending::By(Signal::KILL),
     Ending::By(Signal::ABORT), // what a panic can come to
     Ending::GroupBy(Signal::INT),
+    Ending::GroupBy(Signal::KILL),
     Ending::Count,
     Ending::ClosedPipe,
 ];

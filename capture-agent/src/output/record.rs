@@ -194,7 +194,7 @@ pub struct FlowRecord<'a> {
     start: String,
     /// When it ended.
     end: String,
-    /// Last segment.
+    /// Last segment, strays after the end included.
     last_activity: String,
     close: CloseRecord,
     to_server: DirectionRecord,

@@ -8,7 +8,7 @@
 //! nothing else of the agent alive; it ignores the signals that end a session or a service; after
 //! the fork it allocates nothing and takes no lock, for other threads may have held them.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -34,9 +34,11 @@ pub(super) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts the process.
+    /// Starts the process, and waits until it is out of reach of what may end the agent.
     pub(super) fn start() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
+        // The child has the only end that is left to write; it closes that when it is ready.
+        let (mut ready, not_ready) = io::pipe()?;
         let netlink = socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
@@ -51,6 +53,8 @@ impl Guardian {
             0 => guard(&reader, &netlink),
             process => {
                 let process = Pid::from_raw(process).ok_or(io::ErrorKind::Other)?;
+                drop(not_ready);
+                ready.read_to_end(&mut Vec::new())?;
                 Ok(Self { process, pipe: Some(writer), netlink, leftovers: Vec::new() })
             }
         }
