@@ -114,7 +114,7 @@ pub(crate) struct CommonArgs {
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// How flows and streams are put together.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Flows and streams")]
     pub(crate) engine: EngineArgs,
 }
 

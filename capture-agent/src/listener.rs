@@ -56,7 +56,7 @@ pub struct Data<'a> {
 ///
 /// For one flow the order is: `opened`; `sent`, `received`, `gap`, `unacknowledged` and `exchange`;
 /// `closed`; `gone`. Who is client and who is server can change until something was said, where
-/// the start of a flow was not seen.
+/// the start of a flow was not seen. `examples/listener.rs` is a program that listens.
 #[expect(unused_variables, reason = "the names document what is passed")]
 pub trait Listener {
     /// The first segment of a flow was seen.

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufWriter, Stdout};
 
-use anyhow::bail;
+use anyhow::anyhow;
 use capture_agent::event::FlowSummary;
 use capture_agent::flow::{CloseReason, Direction, FlowKey};
 use capture_agent::listener::{Data, FlowView, Listener};
@@ -80,29 +80,33 @@ impl Follower {
         if let Some(error) = self.failed {
             return unless_closed(Err(OutputError::in_writing(Target::Stdout, error)));
         }
-        let (Some(number), pick) = (self.number, self.pick) else {
-            let flows = match reading.flows {
-                0 => "no flow was seen".to_owned(),
-                1 => "1 flow was seen, number 0".to_owned(),
-                count => format!("{count} flows were seen, numbers 0 to {}", count - 1),
-            };
-            let missing = match self.pick {
-                Pick::Stream(number) => format!("there is no stream {number}: {flows}"),
-                Pick::Between(ends) => format!("there is no flow between {ends}: {flows}"),
-            };
-            return match reading.result {
-                Ok(()) => bail!(missing),
-                Err(error) => Err(anyhow::Error::from(error).context(missing)),
-            };
+        let read = reading.result.map_err(anyhow::Error::from);
+        let Some(number) = self.number else {
+            let missing = missing(self.pick, reading.flows);
+            return Err(match read {
+                Ok(()) => anyhow!(missing),
+                Err(error) => error.context(missing),
+            });
         };
-        if let (Pick::Between(ends), Some(next)) = (pick, self.next) {
+        if let (Pick::Between(ends), Some(next)) = (self.pick, self.next) {
+            let flows = self.later + 1;
             eprintln!(
-                "this was stream {number}, the first of {} flows between {ends}; \
-                 the next is stream {next}",
-                self.later + 1
+                "stream {number} is the first of {flows} flows between {ends}; the next is {next}"
             );
         }
-        reading.result.map_err(Into::into)
+        read
+    }
+}
+
+fn missing(pick: Pick, flows: u64) -> String {
+    let flows = match flows {
+        0 => "no flow was seen".to_owned(),
+        1 => "1 flow was seen, number 0".to_owned(),
+        count => format!("{count} flows were seen, numbers 0 to {}", count - 1),
+    };
+    match pick {
+        Pick::Stream(number) => format!("there is no stream {number}: {flows}"),
+        Pick::Between(ends) => format!("there is no flow between {ends}: {flows}"),
     }
 }
 

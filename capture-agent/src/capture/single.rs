@@ -43,15 +43,19 @@ fn pump(
 ) -> Result<(), FileError> {
     let selection = Selection { ports: args.port.clone(), hosts: args.host.clone() };
     let mut source = FileSource::open(&args.file, selection)?;
-    while !reader.has_enough() && !stop.is_set() {
-        match source.next_item()? {
-            None => break,
-            Some(Item::Interface(iface, name)) => engine.name_interface(iface, name),
-            Some(Item::Segment(segment)) => engine.segment(&segment, reader),
+    let read = loop {
+        if reader.has_enough() || stop.is_set() {
+            break Ok(());
         }
-    }
+        match source.next_item() {
+            Err(error) => break Err(error),
+            Ok(None) => break Ok(()),
+            Ok(Some(Item::Interface(iface, name))) => engine.name_interface(iface, name),
+            Ok(Some(Item::Segment(segment))) => engine.segment(&segment, reader),
+        }
+    };
     for link in source.unreadable_link_types() {
         eprintln!("{}: packets of link type {link} were left out", args.file.display());
     }
-    Ok(())
+    read
 }

@@ -10,7 +10,6 @@ use super::parse_duration;
 
 /// How flows and streams are put together.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Flows and streams")]
 pub(crate) struct EngineArgs {
     /// Let a flow go after it has been silent for this long
     #[arg(long, value_name = "TIME", default_value = "300s", value_parser = parse_duration)]
@@ -22,10 +21,10 @@ pub(crate) struct EngineArgs {
     /// Most memory for flows and what they hold; past that the one with the oldest activity goes
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub(crate) memory_limit: ByteSize,
-    /// Which copy of a byte stands where segments overlap; one that has gone up stands in any case
+    /// Which copy of a byte stands where segments overlap; one that was passed on stands in any case
     #[arg(long, value_name = "COPY", default_value = "first")]
     pub(crate) overlap: OverlapArg,
-    /// When bytes go up
+    /// When bytes are passed on
     #[arg(long, value_name = "WHEN", default_value = "in-order")]
     pub(crate) deliver: DeliverArg,
     /// Bytes that one direction of a flow may hold behind a hole before the hole is given up
@@ -54,7 +53,7 @@ impl From<OverlapArg> for Overlap {
     }
 }
 
-/// When bytes go up.
+/// When bytes are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DeliverArg {
     /// As soon as they are in order

@@ -25,7 +25,7 @@ pub(crate) struct SingleArgs {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) host: Vec<HostNet>,
     /// How flows and streams are put together.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Flows and streams")]
     pub(crate) engine: EngineArgs,
 }
 
@@ -48,9 +48,6 @@ pub(crate) struct FlowsArgs {
 /// Arguments of `follow`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct FollowArgs {
-    /// The file.
-    #[command(flatten)]
-    pub(crate) single: SingleArgs,
     /// The flow.
     #[command(flatten)]
     pick: PickArgs,
@@ -63,6 +60,9 @@ pub(crate) struct FollowArgs {
     /// Write the bytes in hexadecimal, with offsets; the server's are indented
     #[arg(long)]
     hex: bool,
+    /// The file.
+    #[command(flatten)]
+    pub(crate) single: SingleArgs,
 }
 
 impl FollowArgs {

@@ -301,6 +301,7 @@ impl Conversation {
         });
         self.closed = Some(reason);
         self.end = end;
+        desk.pass_exchanges(self, listener);
         listener.closed(&desk.view(self), reason);
     }
 

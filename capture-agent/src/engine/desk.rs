@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::conversation::Conversation;
-use crate::event::FlowInfo;
+use crate::event::{Exchange, FlowInfo};
 use crate::flow::FlowId;
 use crate::http::{self, Connection, Resting};
-use crate::listener::FlowView;
+use crate::listener::{FlowView, Listener};
 use crate::segment::{IfaceId, Timestamp};
 
 /// Connections kept for the next flow that speaks, so that an exchange needs no allocation for
@@ -23,6 +23,8 @@ pub(super) struct Desk {
     pub(super) iface_names: HashMap<IfaceId, Option<Arc<str>>>,
     /// Exchanges on their way to the listener; empty between calls.
     pub(super) exchanges: Vec<http::Exchange>,
+    /// Exchanges that the listener has had.
+    pub(super) exchanges_passed: u64,
     // Boxed, because they go from flow to flow as they are.
     #[expect(clippy::vec_box, reason = "a flow takes the box")]
     spare: Vec<Box<Connection>>,
@@ -35,6 +37,7 @@ impl Desk {
             now: Timestamp::default(),
             iface_names: HashMap::new(),
             exchanges: Vec::new(),
+            exchanges_passed: 0,
             spare: Vec::new(),
         }
     }
@@ -77,6 +80,18 @@ impl Desk {
             client: flow.client,
             server: flow.server,
             iface: self.iface_name(flow).cloned(),
+        }
+    }
+
+    /// Passes on the exchanges that a flow has given.
+    pub(super) fn pass_exchanges(&mut self, flow: &Conversation, listener: &mut impl Listener) {
+        if self.exchanges.is_empty() {
+            return;
+        }
+        let flow = self.info(flow);
+        self.exchanges_passed += self.exchanges.len() as u64;
+        for http in self.exchanges.drain(..) {
+            listener.exchange(Exchange { flow: flow.clone(), http });
         }
     }
 

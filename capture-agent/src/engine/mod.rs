@@ -11,7 +11,7 @@ mod desk;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::event::{EngineCounters, Exchange, FlowSummary};
+use crate::event::{EngineCounters, FlowSummary};
 use crate::flow::{CloseReason, FlowIndex, FlowKey, FlowTable, Phase};
 use crate::http::{self, HttpRules};
 use crate::listener::{FlowView, Listener};
@@ -94,7 +94,11 @@ impl Engine {
     /// What was done so far.
     #[must_use]
     pub fn counters(&self) -> EngineCounters {
-        EngineCounters { flows_active: self.table.len() as u64, ..self.counters }
+        EngineCounters {
+            flows_active: self.table.len() as u64,
+            exchanges: self.desk.exchanges_passed,
+            ..self.counters
+        }
     }
 
     /// The latest time that came in.
@@ -250,14 +254,7 @@ impl Engine {
             flow.set_in_hole_queue(true);
             self.holes.push_back((since, flow.flow_key()));
         }
-        if self.desk.exchanges.is_empty() {
-            return;
-        }
-        let info = self.desk.info(flow);
-        self.counters.exchanges += self.desk.exchanges.len() as u64;
-        for http in self.desk.exchanges.drain(..) {
-            listener.exchange(Exchange { flow: info.clone(), http });
-        }
+        self.desk.pass_exchanges(flow, listener);
     }
 
     fn expire_holes(&mut self, listener: &mut impl Listener) {
