@@ -66,6 +66,17 @@ pub(crate) struct ReadArgs {
     /// Capture files; '-' is standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// What of them is taken.
+    #[command(flatten)]
+    pub(crate) taken: TakenArgs,
+    /// What both commands have.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Arguments for what of capture files is taken.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TakenArgs {
     /// TCP ports, on either end: numbers and ranges between commas, or 'any'
     #[arg(long, value_name = "LIST", default_value = "any")]
     pub(crate) port: PortSet,
@@ -73,9 +84,6 @@ pub(crate) struct ReadArgs {
     /// that sent them are wrong where the network card fills them in
     #[arg(long)]
     pub(crate) verify_checksums: bool,
-    /// What both commands have.
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
 }
 
 /// Arguments that `run` and `read` have in common.

@@ -13,5 +13,8 @@ mod command;
 mod exchanges;
 mod file_source;
 mod flows;
+mod flows_command;
+mod follow;
 mod layers;
+mod listener;
 mod schema;

@@ -33,6 +33,14 @@ impl Agent {
         self
     }
 
+    /// Standard output of a call that succeeds.
+    #[track_caller]
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
+        let output = self.0.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
     pub(crate) fn run(mut self) -> Output {
         let output = self.0.output().unwrap();
         Output {

@@ -19,11 +19,11 @@ use crate::cli::{CommonArgs, ReadArgs};
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let outputs = open_outputs(&args.common)?;
-    let engine = Engine::new(settings(&args.common, &args.port));
+    let engine = Engine::new(settings(&args.common, &args.taken.port));
     let reading = Reading {
         files: args.files.clone(),
-        selection: selection(&args.common, &args.port),
-        verify_checksums: args.verify_checksums,
+        selection: selection(&args.common, &args.taken.port),
+        verify_checksums: args.taken.verify_checksums,
         engine,
         verdicts: Verdicts::default(),
     };

@@ -27,7 +27,7 @@ pub(super) struct Reading {
 
 /// Reads a file to its end, or until nothing more is wanted.
 pub(super) fn read(args: &SingleArgs, reader: &mut impl Reader, stop: &Stop) -> Reading {
-    let mut engine = Engine::new(engine_settings(&args.engine, &args.port));
+    let mut engine = Engine::new(engine_settings(&args.engine, &args.taken.port));
     let result = pump(args, &mut engine, reader, stop);
     if !reader.has_enough() {
         engine.finish(reader);
@@ -41,8 +41,9 @@ fn pump(
     reader: &mut impl Reader,
     stop: &Stop,
 ) -> Result<(), FileError> {
-    let selection = Selection { ports: args.port.clone(), hosts: args.host.clone() };
-    let mut source = FileSource::open(&args.file, selection)?;
+    let selection = Selection { ports: args.taken.port.clone(), hosts: args.host.clone() };
+    let mut source =
+        FileSource::open(&args.file, selection)?.verify_checksums(args.taken.verify_checksums);
     let read = loop {
         if reader.has_enough() || stop.is_set() {
             break Ok(());

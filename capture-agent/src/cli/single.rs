@@ -7,10 +7,10 @@ use std::str::FromStr;
 use capture_agent::flow::{Direction, FlowKey};
 use capture_agent::output::transcript::Form;
 use capture_agent::segment::Endpoint;
-use capture_agent::selection::{HostNet, PortSet};
+use capture_agent::selection::HostNet;
 use clap::{Args, ValueEnum};
 
-use super::{EngineArgs, FormatArg};
+use super::{EngineArgs, FormatArg, TakenArgs};
 
 /// A capture file and what of it is looked at.
 #[derive(Clone, Debug, Args)]
@@ -18,9 +18,9 @@ pub(crate) struct SingleArgs {
     /// Capture file; '-' is standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// TCP ports, on either end: numbers and ranges between commas, or 'any'
-    #[arg(long, value_name = "LIST", default_value = "any")]
-    pub(crate) port: PortSet,
+    /// What of it is taken.
+    #[command(flatten)]
+    pub(crate) taken: TakenArgs,
     /// Only TCP from or to these addresses or networks; may be given several times
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) host: Vec<HostNet>,
