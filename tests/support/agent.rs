@@ -33,12 +33,13 @@ impl Agent {
         self
     }
 
-    /// Standard output of a call that succeeds.
+    /// Standard output, which need not be text, and standard error of a call that succeeds.
     #[track_caller]
-    pub(crate) fn bytes(mut self) -> Vec<u8> {
+    pub(crate) fn run_bytes(mut self) -> (Vec<u8>, String) {
         let output = self.0.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        (output.stdout, stderr)
     }
 
     pub(crate) fn run(mut self) -> Output {

@@ -8,7 +8,7 @@ use capture_agent::event::{EngineCounters, Event, Exchange, FlowSummary};
 use capture_agent::http::{Message, State};
 use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
 
-use super::pcap::{ACK, FIN, RST, SYN, Tcp};
+use super::pcap::{ACK, ETHERNET, FIN, Order, Pcap, RST, SYN, Tcp, Variant};
 
 /// A millisecond of the virtual clock, which starts at a second.
 pub(crate) const MS: u64 = 1_000_000;
@@ -38,6 +38,13 @@ impl Seen {
             wire_len: self.tcp.payload.len() as u32,
         }
     }
+}
+
+/// A capture file of what was seen, at the times at which it was seen.
+pub(crate) fn capture_of<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> Vec<u8> {
+    let file = Pcap::new(Order::Little, Variant::Nanos, ETHERNET);
+    let packet = |file: Pcap, seen: &Seen| file.packet(seen.time, &seen.tcp.ethernet());
+    seen.into_iter().fold(file, packet).bytes()
 }
 
 /// A client and a server. Whatever one says is a segment, a millisecond after the one before, and
@@ -92,6 +99,13 @@ impl Peers {
 
     pub(crate) fn server(&mut self, text: &str) {
         self.server_says(ACK, text.as_bytes());
+    }
+
+    /// A handshake between the same ends as before, with sequence numbers of its own.
+    pub(crate) fn reopen(&mut self) {
+        self.client_seq = self.client_seq.wrapping_add(1 << 30);
+        self.server_seq = self.server_seq.wrapping_add(1 << 30);
+        self.handshake();
     }
 
     /// FIN from the server, then from the client.
