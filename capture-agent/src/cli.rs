@@ -32,8 +32,18 @@ pub(crate) enum Command {
     /// Read capture files: pcap or pcapng, plain, .gz or .zst
     Read(ReadArgs),
     /// List the flows of a capture file, a line each
+    ///
+    /// Flows are numbered from 0 in the order in which they are first seen, among those that --port
+    /// and --host select. A connection between the ends of an earlier one is a flow of its own, and
+    /// so is what comes after a silence of --flow-timeout. The time that stands after what became of
+    /// a flow is that from its first to its last segment.
     Flows(FlowsArgs),
     /// Write what was said on one flow of a capture file
+    ///
+    /// As text, lines of the client begin with '>' and those of the server with '<'; other lines are
+    /// the agent's own. Control characters are spelt out, secrets are not taken away. Bytes that were
+    /// not seen are named in their place, or on standard error with --raw. The file is read no
+    /// further than the end of the flow; with --flow to its end, for others between the same ends.
     Follow(FollowArgs),
 }
 

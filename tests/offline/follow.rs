@@ -102,7 +102,7 @@ fn bytes_that_were_not_seen_are_named_and_nothing_stands_for_them() {
     assert_eq!(capture.raw(&[]), seen);
     let args = ["--stream", "0", "--raw", "--side", "server"];
     let told = capture.follow(&args).run_bytes().1;
-    assert_eq!(told, "100 bytes of the server were not seen, from its byte 100 on\n");
+    assert_eq!(told, "not seen: 100 B of the server, from its byte 100 on\n");
     let output = capture.follow(&["--stream", "0", "--raw", "--side", "client"]).run();
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("thanks", ""));
 

@@ -144,7 +144,7 @@ impl Listener for Follower {
                 Direction::ToServer => "client",
                 Direction::ToClient => "server",
             };
-            eprintln!("{len} bytes of the {who} were not seen, from its byte {offset} on");
+            eprintln!("not seen: {len} B of the {who}, from its byte {offset} on");
         }
         self.write(|transcript| transcript.gap(flow, direction, len));
     }

@@ -30,19 +30,14 @@ pub(crate) struct SingleArgs {
 }
 
 /// Arguments of `flows`.
-///
-/// Flows are numbered from 0 in the order in which they are first seen, among those that --port and
-/// --host select. A connection between the ends of an earlier one is a flow of its own. The time
-/// that a flow took is that from its first to its last segment.
 #[derive(Clone, Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct FlowsArgs {
-    /// The file.
-    #[command(flatten)]
-    pub(crate) single: SingleArgs,
     /// Format of standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: FormatArg,
+    /// The file.
+    #[command(flatten)]
+    pub(crate) single: SingleArgs,
 }
 
 /// Arguments of `follow`.
