@@ -13,5 +13,7 @@ mod command;
 mod exchanges;
 mod file_source;
 mod flows;
+mod fuzz_corpus;
 mod layers;
 mod schema;
+mod stream_properties;
