@@ -17,3 +17,4 @@ mod fuzz_corpus;
 mod layers;
 mod schema;
 mod stream_properties;
+mod trouble;

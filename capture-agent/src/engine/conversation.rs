@@ -28,6 +28,8 @@ pub(super) struct Tally {
     pub(super) memory: usize,
     /// Since when a hole is open, in either direction.
     pub(super) hole_since: Option<Timestamp>,
+    /// Why it ended, once it has.
+    pub(super) closed: Option<CloseReason>,
 }
 
 /// One direction of a conversation.
@@ -152,6 +154,7 @@ impl Conversation {
             gap_bytes: up.gap_bytes + down.gap_bytes,
             memory: held + self.http.as_ref().map_or(0, |http| http.memory()),
             hole_since: sides.iter().filter_map(|side| side.stream.hole_since()).min(),
+            closed: self.closed,
         }
     }
 
@@ -278,7 +281,8 @@ impl Conversation {
         }
     }
 
-    /// Ends it: what was held comes out, what is unfinished stays so.
+    /// Ends it: what was held comes out, what is unfinished stays so. The listener is told by the
+    /// engine, after the last exchange.
     pub(super) fn close(
         &mut self,
         reason: CloseReason,
@@ -301,7 +305,6 @@ impl Conversation {
         });
         self.closed = Some(reason);
         self.end = end;
-        listener.closed(&desk.view(self), reason);
     }
 
     fn direction_from(&self, src: Endpoint) -> Direction {

@@ -233,7 +233,8 @@ impl Engine {
         self.settle(index, before, listener);
     }
 
-    /// Books what has become of a flow, and passes on the exchanges that it has given.
+    /// Books what has become of a flow, and passes on the exchanges that it has given, then that it
+    /// has closed.
     fn settle(
         &mut self,
         index: FlowIndex,
@@ -250,13 +251,15 @@ impl Engine {
             flow.set_in_hole_queue(true);
             self.holes.push_back((since, flow.flow_key()));
         }
-        if self.desk.exchanges.is_empty() {
-            return;
+        if !self.desk.exchanges.is_empty() {
+            let info = self.desk.info(flow);
+            self.counters.exchanges += self.desk.exchanges.len() as u64;
+            for http in self.desk.exchanges.drain(..) {
+                listener.exchange(Exchange { flow: info.clone(), http });
+            }
         }
-        let info = self.desk.info(flow);
-        self.counters.exchanges += self.desk.exchanges.len() as u64;
-        for http in self.desk.exchanges.drain(..) {
-            listener.exchange(Exchange { flow: info.clone(), http });
+        if let Some(reason) = now.closed.filter(|_| before.closed.is_none()) {
+            listener.closed(&self.desk.view(flow), reason);
         }
     }
 
