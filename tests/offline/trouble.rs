@@ -2,9 +2,11 @@
 //! that are about what a listener is told are played before a warden, who knows what it may be.
 
 use capture_agent::engine::Settings;
+use capture_agent::flow::CloseReason;
 
 use crate::support::fuzz::warden::Warden;
-use crate::support::peers::{Peers, settings};
+use crate::support::pcap::{ACK, FIN};
+use crate::support::peers::{MS, Peers, Watch, settings};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -26,4 +28,21 @@ fn the_last_exchange_comes_before_the_end_of_its_flow() {
     guarded(&peers, settings());
     peers.seen.truncate(4);
     guarded(&peers, settings());
+}
+
+#[test]
+fn ends_that_waited_behind_a_hole_close_their_flow_when_it_is_given_up() {
+    let mut peers = Peers::open();
+    peers.client("lost");
+    peers.unseen();
+    peers.client_says(FIN | ACK, b"seen");
+    peers.server_says(FIN | ACK, b"");
+    // Nobody has seen what acknowledges the bytes that are missing.
+    peers.seen.last_mut().unwrap().tcp.ack -= 9;
+    let mut watch = Watch::new(settings());
+    watch.see(&peers.seen);
+    watch.advance(peers.clock + 10_000 * MS);
+    watch.advance(peers.clock + 12_000 * MS);
+    assert_eq!(watch.flows[0].close, CloseReason::Fin);
+    assert_eq!(watch.flows[0].to_server.gap_bytes, 4);
 }

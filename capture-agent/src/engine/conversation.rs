@@ -254,12 +254,7 @@ impl Conversation {
             }
             return believed;
         }
-        for direction in Direction::BOTH {
-            self.finish_side(direction, desk);
-        }
-        if self.to_server.finished && self.to_client.finished {
-            self.close(CloseReason::Fin, segment.time, http::State::Cut, desk, listener);
-        }
+        self.end_where_finished(segment.time, desk, listener);
         true
     }
 
@@ -277,7 +272,22 @@ impl Conversation {
             self.with_stream(direction, desk, listener, |stream, sink| {
                 stream.expire(now, &rules, sink);
             });
+        }
+        self.end_where_finished(now, desk, listener);
+    }
+
+    /// Passes on the end of a direction that has come to it; the end of both ends the flow.
+    fn end_where_finished(
+        &mut self,
+        now: Timestamp,
+        desk: &mut Desk,
+        listener: &mut impl Listener,
+    ) {
+        for direction in Direction::BOTH {
             self.finish_side(direction, desk);
+        }
+        if self.to_server.finished && self.to_client.finished {
+            self.close(CloseReason::Fin, now, http::State::Cut, desk, listener);
         }
     }
 

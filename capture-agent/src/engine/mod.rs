@@ -274,6 +274,10 @@ impl Engine {
             let before = flow.tally();
             flow.expire_holes(&mut self.desk, listener);
             flow.set_in_hole_queue(false);
+            let phase = flow.phase();
+            if self.table.phase(index) != Some(phase) {
+                self.table.touch(index, phase);
+            }
             self.settle(index, before, listener);
         }
     }
