@@ -3,6 +3,7 @@
 
 use capture_agent::engine::Settings;
 use capture_agent::flow::CloseReason;
+use capture_agent::segment::Timestamp;
 
 use crate::support::fuzz::warden::Warden;
 use crate::support::pcap::{ACK, FIN};
@@ -45,4 +46,21 @@ fn ends_that_waited_behind_a_hole_close_their_flow_when_it_is_given_up() {
     watch.advance(peers.clock + 12_000 * MS);
     assert_eq!(watch.flows[0].close, CloseReason::Fin);
     assert_eq!(watch.flows[0].to_server.gap_bytes, 4);
+}
+
+#[test]
+fn nothing_is_told_of_strays_that_leave_a_hole() {
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    peers.client_resets();
+    // The server has not heard of it yet, and the first of what it still says gets lost.
+    peers.server("HTTP/1.1 200 OK\r\n");
+    peers.unseen();
+    peers.server("Content-Length: 0\r\n\r\n");
+    let mut warden = Warden::new(Settings { linger_ns: 60_000 * MS, ..settings() });
+    for seen in &peers.seen {
+        warden.segment(&seen.segment());
+    }
+    warden.advance(Timestamp(peers.clock + 20_000 * MS));
+    warden.finish();
 }

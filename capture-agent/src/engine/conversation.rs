@@ -153,7 +153,11 @@ impl Conversation {
             bytes: up.bytes + down.bytes,
             gap_bytes: up.gap_bytes + down.gap_bytes,
             memory: held + self.http.as_ref().map_or(0, |http| http.memory()),
-            hole_since: sides.iter().filter_map(|side| side.stream.hole_since()).min(),
+            hole_since: match self.closed {
+                None => sides.iter().filter_map(|side| side.stream.hole_since()).min(),
+                // What strays leave out is nobody's loss.
+                Some(_) => None,
+            },
             closed: self.closed,
         }
     }
@@ -267,6 +271,9 @@ impl Conversation {
 
     /// Gives up holes that have been open for too long.
     pub(super) fn expire_holes(&mut self, desk: &mut Desk, listener: &mut impl Listener) {
+        if self.is_closed() {
+            return;
+        }
         let (now, rules) = (desk.now, desk.settings.stream);
         for direction in Direction::BOTH {
             self.with_stream(direction, desk, listener, |stream, sink| {
