@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub(crate) mod agent;
+pub(crate) mod fuzz;
 pub(crate) mod packets;
 pub(crate) mod pcap;
 pub(crate) mod peers;

@@ -151,7 +151,11 @@ impl Conversation {
             bytes: up.bytes + down.bytes,
             gap_bytes: up.gap_bytes + down.gap_bytes,
             memory: held + self.http.as_ref().map_or(0, |http| http.memory()),
-            hole_since: sides.iter().filter_map(|side| side.stream.hole_since()).min(),
+            hole_since: match self.closed {
+                None => sides.iter().filter_map(|side| side.stream.hole_since()).min(),
+                // What strays leave out is nobody's loss.
+                Some(_) => None,
+            },
         }
     }
 
@@ -251,12 +255,7 @@ impl Conversation {
             }
             return believed;
         }
-        for direction in Direction::BOTH {
-            self.finish_side(direction, desk);
-        }
-        if self.to_server.finished && self.to_client.finished {
-            self.close(CloseReason::Fin, segment.time, http::State::Cut, desk, listener);
-        }
+        self.end_where_finished(segment.time, desk, listener);
         true
     }
 
@@ -269,16 +268,35 @@ impl Conversation {
 
     /// Gives up holes that have been open for too long.
     pub(super) fn expire_holes(&mut self, desk: &mut Desk, listener: &mut impl Listener) {
+        if self.is_closed() {
+            return;
+        }
         let (now, rules) = (desk.now, desk.settings.stream);
         for direction in Direction::BOTH {
             self.with_stream(direction, desk, listener, |stream, sink| {
                 stream.expire(now, &rules, sink);
             });
+        }
+        self.end_where_finished(now, desk, listener);
+    }
+
+    /// Passes on the end of a direction that has come to it; the end of both ends the flow.
+    fn end_where_finished(
+        &mut self,
+        now: Timestamp,
+        desk: &mut Desk,
+        listener: &mut impl Listener,
+    ) {
+        for direction in Direction::BOTH {
             self.finish_side(direction, desk);
+        }
+        if self.to_server.finished && self.to_client.finished {
+            self.close(CloseReason::Fin, now, http::State::Cut, desk, listener);
         }
     }
 
-    /// Ends it: what was held comes out, what is unfinished stays so.
+    /// Ends it: what was held comes out, what is unfinished stays so. The listener is told by the
+    /// engine, after the last exchange.
     pub(super) fn close(
         &mut self,
         reason: CloseReason,

@@ -237,7 +237,8 @@ impl Engine {
         self.settle(index, before, listener);
     }
 
-    /// Books what has become of a flow, and passes on the exchanges that it has given.
+    /// Books what has become of a flow, and passes on the exchanges that it has given, then that it
+    /// has closed.
     fn settle(
         &mut self,
         index: FlowIndex,
@@ -268,6 +269,10 @@ impl Engine {
             let before = flow.tally();
             flow.expire_holes(&mut self.desk, listener);
             flow.set_in_hole_queue(false);
+            let phase = flow.phase();
+            if self.table.phase(index) != Some(phase) {
+                self.table.touch(index, phase);
+            }
             self.settle(index, before, listener);
         }
     }

@@ -1,0 +1,66 @@
+//! What fuzzing and simulated networks have found, each as the shortest story that shows it. Those
+//! that are about what a listener is told are played before a warden, who knows what it may be.
+
+use capture_agent::engine::Settings;
+use capture_agent::flow::CloseReason;
+use capture_agent::segment::Timestamp;
+
+use crate::support::fuzz::warden::Warden;
+use crate::support::pcap::{ACK, FIN};
+use crate::support::peers::{MS, Peers, Watch, settings};
+
+const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// Everything from the first segment to the end of the capture, before a warden.
+fn guarded(peers: &Peers, settings: Settings) {
+    let mut warden = Warden::new(settings);
+    for seen in &peers.seen {
+        warden.segment(&seen.segment());
+    }
+    warden.finish();
+}
+
+#[test]
+fn the_last_exchange_comes_before_the_end_of_its_flow() {
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    peers.server("HTTP/1.0 200 OK\r\n\r\nuntil the end");
+    peers.close();
+    guarded(&peers, settings());
+    peers.seen.truncate(4);
+    guarded(&peers, settings());
+}
+
+#[test]
+fn ends_that_waited_behind_a_hole_close_their_flow_when_it_is_given_up() {
+    let mut peers = Peers::open();
+    peers.client("lost");
+    peers.unseen();
+    peers.client_says(FIN | ACK, b"seen");
+    peers.server_says(FIN | ACK, b"");
+    // Nobody has seen what acknowledges the bytes that are missing.
+    peers.seen.last_mut().unwrap().tcp.ack -= 9;
+    let mut watch = Watch::new(settings());
+    watch.see(&peers.seen);
+    watch.advance(peers.clock + 10_000 * MS);
+    watch.advance(peers.clock + 12_000 * MS);
+    assert_eq!(watch.flows[0].close, CloseReason::Fin);
+    assert_eq!(watch.flows[0].to_server.gap_bytes, 4);
+}
+
+#[test]
+fn nothing_is_told_of_strays_that_leave_a_hole() {
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    peers.client_resets();
+    // The server has not heard of it yet, and the first of what it still says gets lost.
+    peers.server("HTTP/1.1 200 OK\r\n");
+    peers.unseen();
+    peers.server("Content-Length: 0\r\n\r\n");
+    let mut warden = Warden::new(Settings { linger_ns: 60_000 * MS, ..settings() });
+    for seen in &peers.seen {
+        warden.segment(&seen.segment());
+    }
+    warden.advance(Timestamp(peers.clock + 20_000 * MS));
+    warden.finish();
+}

@@ -1,0 +1,212 @@
+//! Watches an engine: holds it to what its documentation promises, whatever comes in.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use capture_agent::engine::{Engine, Settings};
+use capture_agent::event::{EngineCounters, Exchange, FlowSummary};
+use capture_agent::flow::{CloseReason, Direction, FlowState};
+use capture_agent::listener::{Data, FlowView, Listener};
+use capture_agent::segment::{Endpoint, Segment, Timestamp};
+
+/// What one end has said so far.
+#[derive(Debug, Default)]
+struct Said {
+    /// Stream offset of what comes next.
+    next: u64,
+    gap_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Life {
+    ends: [Endpoint; 2],
+    said: HashMap<Endpoint, Said>,
+    closed: Option<CloseReason>,
+    exchanges: u32,
+}
+
+/// An engine, and a listener that checks what it is told.
+pub(crate) struct Warden {
+    engine: Engine,
+    settings: Settings,
+    book: Book,
+}
+
+/// What the engine has told.
+#[derive(Default)]
+struct Book {
+    lives: HashMap<u64, Life>,
+    opened: u64,
+    gone: u64,
+    exchanges: Vec<Exchange>,
+    exchange_count: u64,
+    keep: bool,
+    /// All that was told, in order.
+    told: DefaultHasher,
+}
+
+impl Warden {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let engine = Engine::new(settings.clone());
+        Self { engine, settings, book: Book::default() }
+    }
+
+    /// A warden that keeps the exchanges.
+    pub(crate) fn keeping(settings: Settings) -> Self {
+        let mut warden = Self::new(settings);
+        warden.book.keep = true;
+        warden
+    }
+
+    pub(crate) fn segment(&mut self, segment: &Segment<'_>) {
+        assert!(segment.payload.len() <= segment.wire_len as usize);
+        self.engine.segment(segment, &mut self.book);
+        self.check();
+    }
+
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.engine.advance(now, &mut self.book);
+        assert!(self.engine.now() >= now);
+        self.check();
+    }
+
+    /// Ends the capture; returns the exchanges, if they are kept, and a hash of all that was told.
+    pub(crate) fn finish(mut self) -> (Vec<Exchange>, u64) {
+        self.engine.finish(&mut self.book);
+        self.check();
+        assert_eq!(self.engine.flows().count(), 0);
+        assert_eq!(self.engine.memory(), 0);
+        assert!(self.book.lives.is_empty());
+        let counters = self.engine.counters();
+        format!("{counters:?}").hash(&mut self.book.told);
+        (self.book.exchanges, self.book.told.finish())
+    }
+
+    pub(crate) fn counters(&self) -> EngineCounters {
+        self.engine.counters()
+    }
+
+    fn check(&self) {
+        let counters = self.engine.counters();
+        let known = counters.segments_in_flows
+            + counters.segments_shown_again
+            + counters.segments_after_close
+            + counters.segments_without_flow;
+        assert_eq!(counters.segments, known, "segments don't balance: {counters:?}");
+        let closed: u64 = counters.flows_closed.iter().sum();
+        assert_eq!(counters.flows_opened, counters.flows_active + closed);
+        assert_eq!((counters.flows_opened, closed), (self.book.opened, self.book.gone));
+        assert_eq!(counters.exchanges, self.book.exchange_count);
+        let memory = self.engine.memory();
+        let limit = self.settings.memory_limit;
+        assert!(memory <= limit, "{memory} bytes of {limit}, {counters:?}");
+        assert!(counters.flows_active <= self.settings.max_flows as u64, "{counters:?}");
+        let mut flows = 0;
+        for view in self.engine.flows() {
+            flows += 1;
+            let life = &self.book.lives[&view.number];
+            life.check(&view);
+            assert_eq!(matches!(view.state, FlowState::Closed(_)), life.closed.is_some());
+            assert!(view.start <= view.last_activity && view.last_activity <= view.now);
+        }
+        assert_eq!(flows, counters.flows_active);
+        assert_eq!(self.book.lives.len() as u64, flows);
+    }
+}
+
+impl Life {
+    fn check(&self, view: &FlowView<'_>) {
+        let ends = [view.client, view.server];
+        assert!(ends == self.ends || [ends[1], ends[0]] == self.ends, "{ends:?}");
+    }
+}
+
+impl Book {
+    fn life(&mut self, view: &FlowView<'_>) -> &mut Life {
+        let life = self.lives.get_mut(&view.number).expect("a flow is opened first");
+        life.check(view);
+        assert_eq!(life.closed, None, "nothing is said on a flow that has closed");
+        life
+    }
+
+    fn data(&mut self, speaker: Endpoint, view: &FlowView<'_>, data: &Data<'_>) {
+        (view.number, speaker, data.offset, data.bytes, data.time.0).hash(&mut self.told);
+        assert!(!data.bytes.is_empty());
+        assert!(data.time <= view.now);
+        let said = self.life(view).said.entry(speaker).or_default();
+        assert_eq!(data.offset, said.next, "bytes and gaps follow each other");
+        said.next += data.bytes.len() as u64;
+    }
+}
+
+impl Listener for Book {
+    fn opened(&mut self, view: &FlowView<'_>) {
+        (view.number, view.client, view.server, view.start.0).hash(&mut self.told);
+        assert_eq!(view.number, self.opened, "flows are numbered in their order");
+        self.opened += 1;
+        let ends = [view.client, view.server];
+        let life = Life { ends, said: HashMap::new(), closed: None, exchanges: 0 };
+        assert!(self.lives.insert(view.number, life).is_none());
+    }
+
+    fn sent(&mut self, view: &FlowView<'_>, data: Data<'_>) {
+        self.data(view.client, view, &data);
+    }
+
+    fn received(&mut self, view: &FlowView<'_>, data: Data<'_>) {
+        self.data(view.server, view, &data);
+    }
+
+    fn gap(&mut self, view: &FlowView<'_>, direction: Direction, offset: u64, len: u64) {
+        (view.number, direction, offset, len).hash(&mut self.told);
+        assert!(len > 0);
+        let speaker = match direction {
+            Direction::ToServer => view.client,
+            Direction::ToClient => view.server,
+        };
+        let said = self.life(view).said.entry(speaker).or_default();
+        assert_eq!(offset, said.next, "bytes and gaps follow each other");
+        said.next += len;
+        said.gap_bytes += len;
+    }
+
+    fn unacknowledged(&mut self, view: &FlowView<'_>, direction: Direction, bytes: u64) {
+        (view.number, direction, bytes).hash(&mut self.told);
+        self.life(view);
+    }
+
+    fn exchange(&mut self, exchange: Exchange) {
+        format!("{exchange:?}").hash(&mut self.told);
+        let life = self.lives.get_mut(&exchange.flow.number).expect("a flow is opened first");
+        assert_eq!(life.closed, None, "exchanges come before the end of their flow");
+        assert_eq!(exchange.http.index, life.exchanges, "exchanges are numbered in their order");
+        assert!(exchange.http.request.is_some() || exchange.http.response.is_some());
+        life.exchanges += 1;
+        self.exchange_count += 1;
+        if self.keep {
+            self.exchanges.push(exchange);
+        }
+    }
+
+    fn closed(&mut self, view: &FlowView<'_>, reason: CloseReason) {
+        format!("{view:?}").hash(&mut self.told);
+        assert_eq!(view.state, FlowState::Closed(reason));
+        self.life(view).closed = Some(reason);
+    }
+
+    fn gone(&mut self, summary: FlowSummary) {
+        format!("{summary:?}").hash(&mut self.told);
+        let life = self.lives.remove(&summary.flow.number).expect("a flow is opened first");
+        assert_eq!(life.closed, Some(summary.close), "a flow is closed before it is gone");
+        assert_eq!(life.exchanges, summary.exchanges);
+        for (end, counters) in
+            [(summary.flow.client, summary.to_server), (summary.flow.server, summary.to_client)]
+        {
+            let Some(said) = life.said.get(&end) else { continue };
+            // Strays count too, but are not passed on.
+            assert!(said.gap_bytes <= counters.gap_bytes);
+            assert!(said.next - said.gap_bytes <= counters.bytes);
+        }
+        self.gone += 1;
+    }
+}
