@@ -8,40 +8,35 @@
 
 use std::collections::VecDeque;
 
-use super::HttpRules;
-use super::exchange::{Anomalies, Anomaly, Body, Exchange, Message, State as Seen, Timing};
-use super::framing::{self, Framing};
+use super::exchange::{Anomalies, Anomaly, Exchange, Message, State as Seen, Timing};
 use super::head::{RequestHead, ResponseHead};
-use super::parser::{Handler, Start};
+use super::parser::Start;
 use crate::segment::Timestamp;
 
-/// Most requests of one flow that may wait for their responses: stops a client that only asks.
-const MAX_WAITING: usize = 1024;
-
 #[derive(Debug)]
-struct Waiting {
-    message: Message<RequestHead>,
-    start: Start,
+pub(super) struct Waiting {
+    pub(super) message: Message<RequestHead>,
+    pub(super) start: Start,
     /// Whether no more of it will come.
-    over: bool,
+    pub(super) over: bool,
     /// Requests before this one were lost, so that a response may be to one of them.
-    in_doubt: bool,
+    pub(super) in_doubt: bool,
 }
 
 #[derive(Debug, Default)]
-struct Transaction {
-    request: Option<Waiting>,
-    response: Option<Message<ResponseHead>>,
-    response_over: bool,
-    informational: Vec<ResponseHead>,
-    anomalies: Anomalies,
+pub(super) struct Transaction {
+    pub(super) request: Option<Waiting>,
+    pub(super) response: Option<Message<ResponseHead>>,
+    pub(super) response_over: bool,
+    pub(super) informational: Vec<ResponseHead>,
+    pub(super) anomalies: Anomalies,
     /// Bytes of memory beyond its own size.
-    memory: usize,
+    pub(super) memory: usize,
 }
 
 impl Transaction {
     /// More of a message was kept, from a segment of which another copy may have differed.
-    fn note(&mut self, kept: usize, conflict: bool) {
+    pub(super) fn note(&mut self, kept: usize, conflict: bool) {
         self.memory += kept;
         if conflict {
             self.anomalies.add(Anomaly::ConflictingCopies);
@@ -78,16 +73,16 @@ impl Resting {
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
     /// The response that is being read, and any that came before it, belongs to the first one.
-    queue: VecDeque<Transaction>,
+    pub(super) queue: VecDeque<Transaction>,
     next_index: u32,
     /// Requests were lost since the last one that was seen.
-    requests_lost: bool,
+    pub(super) requests_lost: bool,
     /// Responses were lost, so that their order does not tell which request they answer.
-    responses_lost: bool,
+    pub(super) responses_lost: bool,
     /// HTTP has ended on this flow.
-    tunnel: bool,
+    pub(super) tunnel: bool,
     /// Bytes of memory that the queue takes.
-    memory: usize,
+    pub(super) memory: usize,
 }
 
 impl Dialogue {
@@ -117,17 +112,6 @@ impl Dialogue {
         self.memory
     }
 
-    /// Takes what a parser finds.
-    pub(super) const fn scribe<'a>(
-        &'a mut self,
-        rules: &HttpRules,
-        conflict: bool,
-        connect_ns: Option<u64>,
-        out: &'a mut Vec<Exchange>,
-    ) -> Scribe<'a> {
-        Scribe { dialogue: self, keep: rules.keep_body_bytes, conflict, connect_ns, out }
-    }
-
     /// Whether HTTP has ended on this flow, by an upgrade or as a tunnel.
     #[must_use]
     pub(super) const fn is_tunnel(&self) -> bool {
@@ -150,7 +134,7 @@ impl Dialogue {
         }
     }
 
-    fn emit_first(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+    pub(super) fn emit_first(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
         let Some(transaction) = self.queue.pop_front() else { return };
         self.memory -= size_of::<Transaction>() + transaction.memory;
         let request = transaction.request.map(|waiting| waiting.message);
@@ -171,14 +155,19 @@ impl Dialogue {
         self.next_index += 1;
     }
 
-    fn emit_finished(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+    pub(super) fn emit_finished(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
         while self.queue.front().is_some_and(Transaction::is_over) {
             self.emit_first(connect_ns, out);
         }
     }
 
     /// Brings the transaction that a response at `start` belongs to to the front.
-    fn find_request(&mut self, start: Start, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+    pub(super) fn find_request(
+        &mut self,
+        start: Start,
+        connect_ns: Option<u64>,
+        out: &mut Vec<Exchange>,
+    ) {
         // An early answer ends its request's turn, however much of the request is still to come.
         if self.queue.front().is_some_and(|first| first.response.is_some()) {
             self.emit_first(connect_ns, out);
@@ -223,12 +212,12 @@ impl Dialogue {
         self.responses_lost = false;
     }
 
-    fn current_request(&mut self) -> Option<&mut Transaction> {
+    pub(super) fn current_request(&mut self) -> Option<&mut Transaction> {
         let last = self.queue.back_mut()?;
         last.request.as_ref().is_some_and(|request| !request.over).then_some(last)
     }
 
-    fn current_response(&mut self) -> Option<&mut Transaction> {
+    pub(super) fn current_response(&mut self) -> Option<&mut Transaction> {
         let first = self.queue.front_mut()?;
         (first.response.is_some() && !first.response_over).then_some(first)
     }
@@ -254,198 +243,5 @@ fn timing(
         wait_ns: between(request_end, response.map(|m| m.first_byte)),
         response_ns: between(response.map(|m| m.first_byte), response_end),
         total_ns: between(request.map(|m| m.first_byte), response_end),
-    }
-}
-
-/// What the two handlers below share: the flow's dialogue, and where its exchanges go.
-#[derive(Debug)]
-pub(super) struct Scribe<'a> {
-    /// The flow's dialogue.
-    pub(super) dialogue: &'a mut Dialogue,
-    /// How many bytes of each body are kept.
-    pub(super) keep: usize,
-    /// Whether another copy of the bytes that come now differed.
-    pub(super) conflict: bool,
-    /// How long the flow took to open, where that was seen.
-    pub(super) connect_ns: Option<u64>,
-    /// Where finished exchanges go.
-    pub(super) out: &'a mut Vec<Exchange>,
-}
-
-fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
-    Message {
-        head,
-        body: Body::default(),
-        // Until it is known better.
-        state: Seen::Open,
-        lost_bytes: 0,
-        first_byte: start.mark.time,
-        last_byte,
-    }
-}
-
-impl<H> Message<H> {
-    /// Takes bytes of the body; returns how many were kept.
-    fn content(&mut self, bytes: &[u8], time: Timestamp, keep: usize) -> usize {
-        self.last_byte = self.last_byte.max(time);
-        self.body.push(bytes, keep)
-    }
-
-    fn end(&mut self, time: Timestamp) {
-        self.last_byte = self.last_byte.max(time);
-        self.state = if self.lost_bytes > 0 { Seen::Gap } else { Seen::Complete };
-    }
-}
-
-/// Takes what is found in the client's direction.
-#[derive(Debug)]
-pub(super) struct Requests<'a>(pub(super) Scribe<'a>);
-
-impl Handler<RequestHead> for Requests<'_> {
-    fn head(&mut self, head: RequestHead, start: Start, last_byte: Timestamp) -> Framing {
-        let dialogue = &mut *self.0.dialogue;
-        if dialogue.queue.len() >= MAX_WAITING {
-            dialogue.emit_first(self.0.connect_ns, self.0.out);
-        }
-        let mut anomalies = Anomalies::default();
-        let framing = framing::of_request(&head, &mut anomalies);
-        let in_doubt = std::mem::take(&mut dialogue.requests_lost);
-        if self.0.conflict {
-            anomalies.add(Anomaly::ConflictingCopies);
-        }
-        let memory = head.head().memory();
-        let message = open_message(head, start, last_byte);
-        dialogue.memory += size_of::<Transaction>() + memory;
-        dialogue.queue.push_back(Transaction {
-            request: Some(Waiting { message, start, over: false, in_doubt }),
-            anomalies,
-            memory,
-            ..Transaction::default()
-        });
-        framing
-    }
-
-    fn content(&mut self, bytes: &[u8], time: Timestamp) {
-        let Scribe { keep, conflict, .. } = self.0;
-        let Some(transaction) = self.0.dialogue.current_request() else { return };
-        if let Some(request) = &mut transaction.request {
-            let kept = request.message.content(bytes, time, keep);
-            transaction.note(kept, conflict);
-            self.0.dialogue.memory += kept;
-        }
-    }
-
-    fn lost(&mut self, len: u64) {
-        if let Some(request) = self.request() {
-            request.message.lost_bytes += len;
-        }
-    }
-
-    fn end(&mut self, time: Timestamp) {
-        if let Some(request) = self.request() {
-            request.message.end(time);
-            request.over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
-    }
-
-    fn broken_off(&mut self, seen: Seen) {
-        if let Some(request) = self.request() {
-            request.message.state = seen;
-            request.over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
-    }
-
-    fn anomaly(&mut self, anomaly: Anomaly) {
-        if let Some(transaction) = self.0.dialogue.current_request() {
-            transaction.anomalies.add(anomaly);
-        }
-    }
-
-    fn out_of_step(&mut self) {
-        self.0.dialogue.requests_lost = true;
-    }
-}
-
-impl Requests<'_> {
-    fn request(&mut self) -> Option<&mut Waiting> {
-        self.0.dialogue.current_request()?.request.as_mut()
-    }
-}
-
-/// Takes what is found in the server's direction.
-#[derive(Debug)]
-pub(super) struct Responses<'a>(pub(super) Scribe<'a>);
-
-impl Handler<ResponseHead> for Responses<'_> {
-    fn head(&mut self, head: ResponseHead, start: Start, last_byte: Timestamp) -> Framing {
-        let dialogue = &mut *self.0.dialogue;
-        dialogue.find_request(start, self.0.connect_ns, self.0.out);
-        let Some(transaction) = dialogue.queue.front_mut() else { return Framing::Unknown };
-        let method = transaction.request.as_ref().map(|request| request.message.head.method());
-        let framing = framing::of_response(&head, method, &mut transaction.anomalies);
-        let memory = head.head().memory();
-        transaction.note(memory, self.0.conflict);
-        dialogue.memory += memory;
-        if framing == Framing::Interim {
-            transaction.informational.push(head);
-            return framing;
-        }
-        transaction.response = Some(open_message(head, start, last_byte));
-        dialogue.tunnel |= framing == Framing::Tunnel;
-        framing
-    }
-
-    fn content(&mut self, bytes: &[u8], time: Timestamp) {
-        let Scribe { keep, conflict, .. } = self.0;
-        let Some(transaction) = self.0.dialogue.current_response() else { return };
-        if let Some(response) = &mut transaction.response {
-            let kept = response.content(bytes, time, keep);
-            transaction.note(kept, conflict);
-            self.0.dialogue.memory += kept;
-        }
-    }
-
-    fn lost(&mut self, len: u64) {
-        if let Some(response) = self.response() {
-            response.lost_bytes += len;
-        }
-    }
-
-    fn end(&mut self, time: Timestamp) {
-        if let Some(transaction) = self.0.dialogue.current_response() {
-            if let Some(response) = &mut transaction.response {
-                response.end(time);
-            }
-            transaction.response_over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
-    }
-
-    fn broken_off(&mut self, seen: Seen) {
-        if let Some(transaction) = self.0.dialogue.current_response() {
-            if let Some(response) = &mut transaction.response {
-                response.state = seen;
-            }
-            transaction.response_over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
-    }
-
-    fn anomaly(&mut self, anomaly: Anomaly) {
-        if let Some(transaction) = self.0.dialogue.current_response() {
-            transaction.anomalies.add(anomaly);
-        }
-    }
-
-    fn out_of_step(&mut self) {
-        self.0.dialogue.responses_lost = true;
-    }
-}
-
-impl Responses<'_> {
-    fn response(&mut self) -> Option<&mut Message<ResponseHead>> {
-        self.0.dialogue.current_response()?.response.as_mut()
     }
 }

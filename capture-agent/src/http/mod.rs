@@ -9,14 +9,17 @@ pub mod exchange;
 pub mod framing;
 pub mod head;
 mod parser;
+mod recognise;
+mod scribe;
 
 use crate::flow::Direction;
 use crate::stream::Chunk;
-use dialogue::{Dialogue, Requests, Responses};
+use dialogue::Dialogue;
 pub use exchange::{Anomaly, Body, Exchange, Message, State, Timing};
 use head::{HeadRules, Parse, RequestHead, ResponseHead};
 pub use parser::Ending;
 use parser::Parser;
+use scribe::{Requests, Responses, Scribe};
 
 /// What is kept of HTTP, and how much.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +138,7 @@ impl Connection {
         out: &mut Vec<Exchange>,
     ) {
         let conflict = matches!(chunk, Chunk::Data { mark, .. } if mark.conflict);
-        let scribe = self.dialogue.scribe(rules, conflict, connect_ns, out);
+        let scribe = Scribe::new(&mut self.dialogue, rules, conflict, connect_ns, out);
         let head = &rules.head;
         match (direction, chunk) {
             (Direction::ToServer, Chunk::Data { offset, bytes, mark }) => {
@@ -165,7 +168,7 @@ impl Connection {
         connect_ns: Option<u64>,
         out: &mut Vec<Exchange>,
     ) {
-        let scribe = self.dialogue.scribe(rules, false, connect_ns, out);
+        let scribe = Scribe::new(&mut self.dialogue, rules, false, connect_ns, out);
         match direction {
             Direction::ToServer => {
                 self.requests.finish(ending, &rules.head, &mut Requests(scribe));

@@ -7,7 +7,8 @@
 use super::chunked::{Chunked, Piece};
 use super::exchange::{Anomaly, State as Seen};
 use super::framing::Framing;
-use super::head::{HeadRules, Parse, head_len};
+use super::head::{HeadRules, Parse};
+use super::recognise::head_len;
 use crate::segment::Timestamp;
 use crate::stream::Mark;
 
