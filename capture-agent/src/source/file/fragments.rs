@@ -11,12 +11,12 @@
 //! to choose one would be to invent what was said. A second copy of a fragment is only that.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
 use capture_ebpf::Verdict;
 use etherparse::IpNumber;
 
-use super::ip::{Ip, Part, Span};
+use super::ip::{Ip, Part, Span, Version};
 use crate::segment::{IfaceId, Timestamp};
 
 /// Four times what Linux holds. A flood of fragments must not take memory without end, nor push
@@ -62,8 +62,8 @@ pub(super) struct Datagram {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     iface: IfaceId,
-    src: IpAddr,
-    dst: IpAddr,
+    src: Ipv6Addr,
+    dst: Ipv6Addr,
     id: u32,
     /// Of IPv4 alone: IPv6 leaves the first fragment to say it.
     protocol: Option<IpNumber>,
@@ -84,7 +84,7 @@ impl Fragments {
     /// none is.
     pub(super) fn add(&mut self, fragment: &Fragment<'_>) -> Result<Datagram, Verdict> {
         let Fragment { ip, part, .. } = fragment;
-        if ip.src.is_ipv4() && !may_carry_tcp(ip.protocol) {
+        if ip.version == Version::V4 && !may_carry_tcp(ip.protocol) {
             return Err(Verdict::NotTcp);
         }
         let len = ip.payload.len();
@@ -108,8 +108,9 @@ impl Fragments {
 
     fn find_or_begin(&mut self, fragment: &Fragment<'_>) -> u64 {
         let Fragment { time, iface, ip, part, .. } = fragment;
-        let protocol = ip.src.is_ipv4().then_some(ip.protocol);
-        let key = Key { iface: *iface, src: ip.src, dst: ip.dst, id: part.id, protocol };
+        let Ip { version, src, dst, .. } = *ip;
+        let protocol = (version == Version::V4).then_some(ip.protocol);
+        let key = Key { iface: *iface, src, dst, id: part.id, protocol };
         if let Some(number) = self.numbers.get(&key) {
             return *number;
         }
@@ -276,8 +277,9 @@ mod tests {
     fn fragment(id: u32, offset: usize, more: bool, bytes: &[u8]) -> Fragment<'_> {
         let payload = Span { at: 0, captured_end: bytes.len(), end: bytes.len() };
         let ip = Ip {
-            src: IpAddr::from([10, 0, 0, 5]),
-            dst: IpAddr::from([10, 0, 0, 1]),
+            version: Version::V4,
+            src: Ipv6Addr::from(1),
+            dst: Ipv6Addr::from(2),
             protocol: IpNumber::TCP,
             payload,
             part: None,

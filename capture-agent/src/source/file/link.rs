@@ -53,6 +53,7 @@ impl LinkType {
     }
 
     /// Offset of the IP header in `frame`.
+    #[inline]
     pub(super) fn ip_offset(self, frame: &[u8]) -> Result<usize, Verdict> {
         match self {
             Self::ETHERNET => ip_offset_after(ether_type(frame, 12)?, frame, 14),
@@ -100,6 +101,7 @@ impl fmt::Display for LinkType {
 
 /// Offset of the IP header in what is of this `kind` and begins at `at`: past any number of VLAN
 /// tags, MPLS labels and the like.
+#[inline]
 pub(super) fn ip_offset_after(
     mut kind: EtherType,
     frame: &[u8],
@@ -141,6 +143,7 @@ fn after_labels(frame: &[u8], at: usize) -> Result<usize, Verdict> {
     }
 }
 
+#[inline]
 fn ether_type(frame: &[u8], at: usize) -> Result<EtherType, Verdict> {
     let bytes = frame.get(at..).and_then(<[u8]>::first_chunk).ok_or(Verdict::Malformed)?;
     Ok(EtherType(u16::from_be_bytes(*bytes)))

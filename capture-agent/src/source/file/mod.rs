@@ -36,8 +36,9 @@ pub use error::{FileError, Packing, Problem};
 pub use link::LinkType;
 
 use self::fragments::{Datagram, Fragment, Fragments};
-use self::frame::{Found, Search, TcpFrame};
+use self::frame::{Frame, Search, TcpFrame};
 use self::input::Format;
+use self::ip::Ip;
 use self::window::Window;
 use super::{Item, Verdicts};
 use crate::segment::{IfaceId, Segment, Timestamp};
@@ -144,14 +145,20 @@ impl FileSource {
     /// The first damage in the file; all before it was yielded.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>, FileError> {
         let (packet, tcp) = loop {
-            match self.record()? {
-                None => return Ok(None),
-                Some(Record::Interface(id, name)) => return Ok(Some(Item::Interface(id, name))),
-                Some(Record::Packet(packet)) => {
+            if self.ended {
+                return Ok(None);
+            }
+            match self.format.record(&mut self.window) {
+                Ok(Some(Record::Packet(packet))) => {
                     if let Some(tcp) = self.judge(&packet) {
                         break (packet, tcp);
                     }
                 }
+                Ok(Some(Record::Interface(id, name))) => {
+                    return Ok(Some(Item::Interface(id, name)));
+                }
+                Ok(None) => return self.end(None).map(|()| None),
+                Err(problem) => return self.end(Some(problem)).map(|()| None),
             }
         };
         let buffer = match &self.datagram {
@@ -185,86 +192,77 @@ impl FileSource {
         &self.unreadable
     }
 
-    fn record(&mut self) -> Result<Option<Record>, FileError> {
-        if self.ended {
-            return Ok(None);
+    /// Comes to the end of the capture, or of what can be read of it.
+    #[cold]
+    fn end(&mut self, problem: Option<Problem>) -> Result<(), FileError> {
+        self.ended = true;
+        let all_unreadable = self.unreadable.first().filter(|_| !self.any_readable);
+        match problem.or(all_unreadable.copied().map(Problem::LinkType)) {
+            Some(problem) => Err(FileError::new(&self.name, problem)),
+            None => Ok(()),
         }
-        let record = match self.format.record(&mut self.window) {
-            Ok(None) if !self.any_readable => match self.unreadable.first() {
-                Some(link) => Err(Problem::LinkType(*link)),
-                None => Ok(None),
-            },
-            record => record,
-        };
-        self.ended = !matches!(record, Ok(Some(_)));
-        record.map_err(|problem| FileError::new(&self.name, problem))
     }
 
     /// Gives `packet` its verdict; yields the selected segment that it has or completes.
     fn judge(&mut self, packet: &Packet) -> Option<TcpFrame> {
         self.datagram = None;
-        let found = self.find(packet).and_then(|tcp| self.select(tcp));
-        let (verdict, of_others) = match found {
-            Ok(_) => (Verdict::HandedOver, Verdict::Reassembled),
-            Err(verdict) => (verdict, verdict),
+        let found = self.find(packet);
+        let verdict = match &found {
+            Ok(tcp) => self.select(tcp),
+            Err(verdict) => *verdict,
         };
         self.verdicts.add(verdict, 1);
+        let is_wanted = verdict == Verdict::HandedOver;
         if let Some(datagram) = &self.datagram {
+            let of_others = if is_wanted { Verdict::Reassembled } else { verdict };
             self.verdicts.revise(Verdict::Fragment, of_others, datagram.frames - 1);
         }
-        found.ok()
+        found.ok().filter(|_| is_wanted)
     }
 
+    fn select(&self, tcp: &TcpFrame) -> Verdict {
+        if !self.selection.selects_ports(tcp.src, tcp.dst) {
+            Verdict::OtherPort
+        } else if !self.selection.selects_hosts(tcp.src, tcp.dst) {
+            Verdict::OtherHost
+        } else {
+            Verdict::HandedOver
+        }
+    }
+
+    #[inline(always)]
     fn find(&mut self, packet: &Packet) -> Result<TcpFrame, Verdict> {
-        if packet.link.is_readable() {
+        let Packet { link, frame_len, .. } = *packet;
+        if link.is_readable() {
             self.any_readable = true;
-        } else if !self.unreadable.contains(&packet.link) {
-            self.unreadable.push(packet.link);
+        } else if !self.unreadable.contains(&link) {
+            self.unreadable.push(link);
         }
         let frame = self.window.bytes(packet.frame.clone());
-        let mut search = Search::new(self.verify_checksums);
-        let found = search.frame(packet.link, frame, packet.frame_len)?;
-        match found {
-            Found::Tcp(tcp) => Ok(tcp),
-            fragment => self.find_in_datagrams(packet, search, fragment),
+        match Frame::parse(link, frame, frame_len, self.verify_checksums)? {
+            Frame::Tcp(tcp) => Ok(tcp),
+            Frame::Ip(ip) => self.search(packet, ip),
         }
     }
 
-    /// Goes on from a fragment, through the datagrams that it completes.
+    /// Searches what a frame holds, and the datagrams that it completes.
     #[cold]
-    fn find_in_datagrams(
-        &mut self,
-        packet: &Packet,
-        mut search: Search,
-        mut found: Found,
-    ) -> Result<TcpFrame, Verdict> {
+    fn search(&mut self, packet: &Packet, ip: Ip) -> Result<TcpFrame, Verdict> {
+        let Packet { time, iface, .. } = *packet;
+        let mut search = Search::new(ip, self.verify_checksums);
         loop {
-            let (ip, part) = match found {
-                Found::Tcp(tcp) => return Ok(tcp),
-                Found::Fragment(ip, part) => (ip, part),
-            };
             let (buffer, frames) = match &self.datagram {
                 None => (self.window.bytes(packet.frame.clone()), 1),
                 Some(datagram) => (datagram.bytes.as_slice(), datagram.frames),
             };
-            let Packet { time, iface, .. } = *packet;
+            if let Some(tcp) = search.tcp(buffer)? {
+                return Ok(tcp);
+            }
+            let (ip, part) = search.fragment().ok_or(Verdict::Fragment)?;
             let bytes = ip.payload.bytes(buffer)?;
             let fragment = Fragment { time, iface, ip, part, bytes, frames };
-            let datagram = self.fragments.add(&fragment)?;
-            found = {
-                let Datagram { ip, bytes, .. } = self.datagram.insert(datagram);
-                search.reassembled(bytes, *ip)?
-            };
+            let datagram = self.datagram.insert(self.fragments.add(&fragment)?);
+            search.enter(datagram.ip)?;
         }
-    }
-
-    fn select(&self, tcp: TcpFrame) -> Result<TcpFrame, Verdict> {
-        if !self.selection.selects_ports(tcp.src, tcp.dst) {
-            return Err(Verdict::OtherPort);
-        }
-        if !self.selection.selects_hosts(tcp.src, tcp.dst) {
-            return Err(Verdict::OtherHost);
-        }
-        Ok(tcp)
     }
 }
