@@ -133,6 +133,23 @@ fn fragments_that_contradict_the_end_end_their_datagram() {
 }
 
 #[test]
+fn bytes_seen_twice_do_not_stand_in_for_those_not_seen() {
+    for tcp in segments() {
+        let packet = tcp.ip();
+        let len = 20 + tcp.payload.len();
+        let part = |range, more| fragment(&packet, 1, range, more);
+        // As many bytes as the datagram has, with a hole in it.
+        for parts in [
+            [part(0..1_000, true), part(504..1_504, true), part(2_000..len, false)],
+            [part(504..1_504, true), part(0..1_000, true), part(2_000..len, false)],
+            [part(1_496..2_000, true), part(1_000..1_496, false), part(0..496, true)],
+        ] {
+            assert_left_out(&parts);
+        }
+    }
+}
+
+#[test]
 fn a_datagram_with_a_fragment_missing_is_left_out() {
     for tcp in segments() {
         let parts = fragments(&tcp.ip(), 1, 304);
