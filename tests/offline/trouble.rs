@@ -64,3 +64,34 @@ fn nothing_is_told_of_strays_that_leave_a_hole() {
     warden.advance(Timestamp(peers.clock + 20_000 * MS));
     warden.finish();
 }
+
+#[test]
+fn a_hole_is_given_up_in_its_time_whatever_other_flows_wait_for() {
+    let mut peers = Peers::open();
+    let start = peers.clock;
+    peers.client("ab");
+    peers.client("cd");
+    peers.client("ef");
+    // The last comes first; the first comes five seconds later, and the second never.
+    let early = peers.seen.pop().unwrap();
+    peers.unseen();
+    peers.seen.insert(3, early);
+    peers.seen[4].time = start + 5_000 * MS;
+    peers.seen[3].time = start;
+    let mut others = Peers::between("10.0.0.6:50000", "10.0.0.1:80");
+    others.handshake();
+    others.client("gh");
+    others.unseen();
+    others.client("ij");
+    others.seen.iter_mut().for_each(|seen| seen.time = start + 9_000 * MS);
+    let mut watch = Watch::new(settings());
+    watch.see(&peers.seen);
+    watch.see(&others.seen);
+    watch.advance(start + 10_000 * MS);
+    watch.advance(start + 14_999 * MS);
+    assert_eq!(watch.counters().gap_bytes, 0);
+    watch.advance(start + 15_000 * MS);
+    assert_eq!(watch.counters().gap_bytes, 2);
+    watch.advance(start + 19_000 * MS);
+    assert_eq!(watch.counters().gap_bytes, 4);
+}
