@@ -95,3 +95,20 @@ fn a_hole_is_given_up_in_its_time_whatever_other_flows_wait_for() {
     watch.advance(start + 19_000 * MS);
     assert_eq!(watch.counters().gap_bytes, 4);
 }
+
+#[test]
+fn what_a_hole_lets_go_stays_under_the_memory_limit() {
+    let mut peers = Peers::open();
+    peers.client("lost");
+    peers.unseen();
+    // Waiting for their answers, requests take more room than their text.
+    peers.client(&"GET / HTTP/1.1\r\n\r\n".repeat(500));
+    let mut warden = Warden::new(Settings { memory_limit: 100_000, ..settings() });
+    for seen in &peers.seen {
+        warden.segment(&seen.segment());
+    }
+    assert_eq!(warden.counters().flows_active, 1);
+    warden.advance(Timestamp(peers.clock + 10_000 * MS));
+    assert_eq!(warden.counters().flows_active, 0);
+    warden.finish();
+}

@@ -143,7 +143,7 @@ impl Engine {
             return;
         };
         self.take(index, segment, listener);
-        while self.memory() > self.desk.settings.memory_limit && self.evict_one(listener) {}
+        self.keep_to_memory_limit(listener);
     }
 
     /// It is `now` or later: flows and holes whose time is over go. Returns whether some are left
@@ -268,7 +268,12 @@ impl Engine {
                 self.table.touch(index, phase);
             }
             self.settle(index, before, listener);
+            self.keep_to_memory_limit(listener);
         }
+    }
+
+    fn keep_to_memory_limit(&mut self, listener: &mut impl Listener) {
+        while self.memory() > self.desk.settings.memory_limit && self.evict_one(listener) {}
     }
 
     /// Makes room: the flow goes that is worth the least. Returns whether there was one.
