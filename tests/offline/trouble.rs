@@ -7,7 +7,7 @@ use capture_agent::segment::Timestamp;
 
 use crate::support::fuzz::warden::Warden;
 use crate::support::pcap::{ACK, FIN};
-use crate::support::peers::{MS, Peers, Watch, settings};
+use crate::support::peers::{MS, Peers, Watch, settings, watch};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -111,4 +111,17 @@ fn what_a_hole_lets_go_stays_under_the_memory_limit() {
     warden.advance(Timestamp(peers.clock + 10_000 * MS));
     assert_eq!(warden.counters().flows_active, 0);
     warden.finish();
+}
+
+#[test]
+fn a_syn_that_is_seen_after_what_followed_it_opens_no_other_flow() {
+    for (one, other) in [(1, 2), (0, 2), (1, 3)] {
+        let mut peers = Peers::open();
+        peers.client(REQUEST);
+        peers.server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        peers.seen.swap(one, other);
+        let watch = watch(&peers);
+        assert_eq!(watch.flows.len(), 1, "{one} and {other}");
+        assert_eq!(watch.lines(), ["GET /a -> 200 hi"], "{one} and {other}");
+    }
 }

@@ -221,7 +221,12 @@ impl Stream {
     /// Whether a SYN with this sequence number opens this very stream, maybe again.
     #[must_use]
     pub fn is_opened_by(&self, seq: SeqNum) -> bool {
-        !self.anchored || (self.syn_seen && self.isn == seq)
+        if self.syn_seen {
+            return self.isn == seq;
+        }
+        // What followed SYN may have been seen before it.
+        let first = self.next.0.wrapping_sub((self.offset & u64::from(u32::MAX)) as u32);
+        !self.anchored || seq.plus(1) == SeqNum(first)
     }
 
     /// Whether a segment has nothing that has not gone up before: no byte, no SYN, no FIN.
