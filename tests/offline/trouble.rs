@@ -125,3 +125,13 @@ fn a_syn_that_is_seen_after_what_followed_it_opens_no_other_flow() {
         assert_eq!(watch.lines(), ["GET /a -> 200 hi"], "{one} and {other}");
     }
 }
+
+#[test]
+fn a_fin_that_was_missed_and_is_sent_again_ends_its_flow() {
+    let mut peers = Peers::open();
+    peers.client_says(FIN | ACK, b"");
+    let fin = peers.seen.pop().unwrap();
+    peers.server_says(FIN | ACK, b"");
+    peers.seen.push(fin);
+    assert_eq!(watch(&peers).flows[0].close, CloseReason::Fin);
+}

@@ -265,7 +265,9 @@ impl Stream {
             return;
         }
         let end = first.plus(segment.wire_len);
-        if flags.fin() && !self.fin_seen && end - self.next >= 0 {
+        // Its acknowledgement may have been seen before it, and was taken for that of a byte.
+        let was_acknowledged = end.plus(1) == self.next && self.acked == self.next;
+        if flags.fin() && !self.fin_seen && (end - self.next >= 0 || was_acknowledged) {
             self.fin_seen = true;
             self.fin = end;
         }
