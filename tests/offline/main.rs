@@ -18,6 +18,7 @@ mod follow;
 mod fuzz_corpus;
 mod layers;
 mod listener;
+mod networks;
 mod schema;
 mod stream_properties;
 mod trouble;

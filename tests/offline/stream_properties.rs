@@ -50,7 +50,7 @@ impl Model {
             return; // a keep-alive probe
         }
         let end = at + payload.len() as u64;
-        if flags.fin() && end >= next {
+        if flags.fin() && (end >= next || (end + 1 == next && self.acked == next)) {
             self.fin.get_or_insert(end);
         }
         let seen_until = self.held.last_key_value().map_or(next, |(last, _)| last + 1);

@@ -7,7 +7,7 @@ use capture_agent::segment::Timestamp;
 
 use crate::support::fuzz::warden::Warden;
 use crate::support::pcap::{ACK, FIN};
-use crate::support::peers::{MS, Peers, Watch, settings};
+use crate::support::peers::{MS, Peers, Watch, settings, watch};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -63,4 +63,75 @@ fn nothing_is_told_of_strays_that_leave_a_hole() {
     }
     warden.advance(Timestamp(peers.clock + 20_000 * MS));
     warden.finish();
+}
+
+#[test]
+fn a_hole_is_given_up_in_its_time_whatever_other_flows_wait_for() {
+    let mut peers = Peers::open();
+    let start = peers.clock;
+    peers.client("ab");
+    peers.client("cd");
+    peers.client("ef");
+    // The last comes first; the first comes five seconds later, and the second never.
+    let early = peers.seen.pop().unwrap();
+    peers.unseen();
+    peers.seen.insert(3, early);
+    peers.seen[4].time = start + 5_000 * MS;
+    peers.seen[3].time = start;
+    let mut others = Peers::between("10.0.0.6:50000", "10.0.0.1:80");
+    others.handshake();
+    others.client("gh");
+    others.unseen();
+    others.client("ij");
+    others.seen.iter_mut().for_each(|seen| seen.time = start + 9_000 * MS);
+    let mut watch = Watch::new(settings());
+    watch.see(&peers.seen);
+    watch.see(&others.seen);
+    watch.advance(start + 10_000 * MS);
+    watch.advance(start + 14_999 * MS);
+    assert_eq!(watch.counters().gap_bytes, 0);
+    watch.advance(start + 15_000 * MS);
+    assert_eq!(watch.counters().gap_bytes, 2);
+    watch.advance(start + 19_000 * MS);
+    assert_eq!(watch.counters().gap_bytes, 4);
+}
+
+#[test]
+fn what_a_hole_lets_go_stays_under_the_memory_limit() {
+    let mut peers = Peers::open();
+    peers.client("lost");
+    peers.unseen();
+    // Waiting for their answers, requests take more room than their text.
+    peers.client(&"GET / HTTP/1.1\r\n\r\n".repeat(500));
+    let mut warden = Warden::new(Settings { memory_limit: 100_000, ..settings() });
+    for seen in &peers.seen {
+        warden.segment(&seen.segment());
+    }
+    assert_eq!(warden.counters().flows_active, 1);
+    warden.advance(Timestamp(peers.clock + 10_000 * MS));
+    assert_eq!(warden.counters().flows_active, 0);
+    warden.finish();
+}
+
+#[test]
+fn a_syn_that_is_seen_after_what_followed_it_opens_no_other_flow() {
+    for (one, other) in [(1, 2), (0, 2), (1, 3)] {
+        let mut peers = Peers::open();
+        peers.client(REQUEST);
+        peers.server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        peers.seen.swap(one, other);
+        let watch = watch(&peers);
+        assert_eq!(watch.flows.len(), 1, "{one} and {other}");
+        assert_eq!(watch.lines(), ["GET /a -> 200 hi"], "{one} and {other}");
+    }
+}
+
+#[test]
+fn a_fin_that_was_missed_and_is_sent_again_ends_its_flow() {
+    let mut peers = Peers::open();
+    peers.client_says(FIN | ACK, b"");
+    let fin = peers.seen.pop().unwrap();
+    peers.server_says(FIN | ACK, b"");
+    peers.seen.push(fin);
+    assert_eq!(watch(&peers).flows[0].close, CloseReason::Fin);
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod fuzz;
+pub(crate) mod network;
 pub(crate) mod packets;
 pub(crate) mod pcap;
 pub(crate) mod peers;

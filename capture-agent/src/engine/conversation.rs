@@ -75,7 +75,6 @@ pub(super) struct Conversation {
     client_is_known: bool,
     /// Whether something was said, so that `resting` tells how.
     http_begun: bool,
-    in_hole_queue: bool,
 }
 
 const _: () = assert!(Conversation::PLACE_BYTES < 256);
@@ -120,7 +119,6 @@ impl Conversation {
             closed: None,
             client_is_known: flags.syn(),
             http_begun: false,
-            in_hole_queue: false,
         }
     }
 
@@ -157,14 +155,6 @@ impl Conversation {
                 Some(_) => None,
             },
         }
-    }
-
-    pub(super) const fn in_hole_queue(&self) -> bool {
-        self.in_hole_queue
-    }
-
-    pub(super) const fn set_in_hole_queue(&mut self, is_in: bool) {
-        self.in_hole_queue = is_in;
     }
 
     pub(super) const fn is_closed(&self) -> bool {

@@ -7,8 +7,8 @@
 
 mod conversation;
 mod desk;
+mod holes;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::event::{EngineCounters, FlowSummary};
@@ -20,6 +20,7 @@ use crate::selection::PortSet;
 use crate::stream;
 use conversation::Conversation;
 use desk::Desk;
+use holes::Holes;
 
 /// Flows that go at a time because their time is over: when very many go at once, segments are
 /// taken in between.
@@ -72,8 +73,7 @@ pub struct Engine {
     desk: Desk,
     table: FlowTable<Conversation>,
     counters: EngineCounters,
-    /// Flows with an open hole, in the order of their holes.
-    holes: VecDeque<(Timestamp, FlowKey)>,
+    holes: Holes,
     /// Bytes of memory that flows hold beyond their place in the table.
     held_memory: usize,
 }
@@ -86,7 +86,7 @@ impl Engine {
             desk: Desk::new(settings),
             table: FlowTable::default(),
             counters: EngineCounters::default(),
-            holes: VecDeque::new(),
+            holes: Holes::default(),
             held_memory: 0,
         }
     }
@@ -110,7 +110,7 @@ impl Engine {
     /// Bytes of memory that flows and what they hold take.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.table.len() * Conversation::PLACE_BYTES + self.held_memory
+        self.table.len() * Conversation::PLACE_BYTES + self.held_memory + self.holes.memory()
     }
 
     /// The flows that are in the table: those that have ended, those that are opening and those
@@ -143,7 +143,7 @@ impl Engine {
             return;
         };
         self.take(index, segment, listener);
-        while self.memory() > self.desk.settings.memory_limit && self.evict_one(listener) {}
+        self.keep_to_memory_limit(listener);
     }
 
     /// It is `now` or later: flows and holes whose time is over go. Returns whether some are left
@@ -250,31 +250,30 @@ impl Engine {
         self.counters.bytes += now.bytes - before.bytes;
         self.counters.gap_bytes += now.gap_bytes - before.gap_bytes;
         self.held_memory = self.held_memory + now.memory - before.memory;
-        // A flow is in the queue once, so that a flow of many holes takes no more room than one.
-        if let Some(since) = now.hole_since.filter(|_| !flow.in_hole_queue()) {
-            flow.set_in_hole_queue(true);
-            self.holes.push_back((since, flow.flow_key()));
+        if let Some(since) = now.hole_since {
+            self.holes.add(since, flow.number, flow.flow_key());
         }
         self.desk.pass_exchanges(flow, listener);
     }
 
     fn expire_holes(&mut self, listener: &mut impl Listener) {
-        while let Some((since, key)) = self.holes.front().copied() {
-            if self.desk.now.nanos_since(since) < self.desk.settings.stream.hole_ns {
-                break;
-            }
-            self.holes.pop_front();
+        let hole_ns = self.desk.settings.stream.hole_ns;
+        while let Some(key) = self.holes.take_overdue(self.desk.now, hole_ns) {
             let Some(index) = self.table.find(&key) else { continue };
             let Some(flow) = self.table.flow_mut(index) else { continue };
             let before = flow.tally();
             flow.expire_holes(&mut self.desk, listener);
-            flow.set_in_hole_queue(false);
             let phase = flow.phase();
             if self.table.phase(index) != Some(phase) {
                 self.table.touch(index, phase);
             }
             self.settle(index, before, listener);
+            self.keep_to_memory_limit(listener);
         }
+    }
+
+    fn keep_to_memory_limit(&mut self, listener: &mut impl Listener) {
+        while self.memory() > self.desk.settings.memory_limit && self.evict_one(listener) {}
     }
 
     /// Makes room: the flow goes that is worth the least. Returns whether there was one.
@@ -306,6 +305,7 @@ impl Engine {
         self.settle(index, before, listener);
         let Some(flow) = self.table.remove(index) else { return };
         self.held_memory -= flow.tally().memory;
+        self.holes.remove(flow.number);
         let (reason, end) = flow.closed().unwrap_or((reason, end));
         if let Some(count) = self.counters.flows_closed.get_mut(reason as usize) {
             *count += 1;

@@ -14,6 +14,10 @@ use held::Held;
 /// and one forged segment must not skip a stream ahead.
 const MAX_AHEAD: i32 = 1 << 30;
 
+/// What is further behind is taken to be acknowledged. With [`MAX_AHEAD`] it stays under 2^31, from
+/// where on a sequence number ahead cannot be told from one behind.
+const MAX_UNACKNOWLEDGED: i32 = MAX_AHEAD / 2;
+
 /// Which copy of a byte stands when copies overlap. One that has gone up stands in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overlap {
@@ -191,7 +195,8 @@ impl Stream {
         self.trouble.as_deref().map_or(0, cost)
     }
 
-    /// Bytes that were seen and that their receiver has not acknowledged, as far as was seen.
+    /// Bytes that were seen and that their receiver has not acknowledged, as far as was seen; of
+    /// those that went up, 512 MiB at most.
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
         let held = self.trouble.as_deref().map_or(0, |trouble| trouble.held.bytes() as u64);
@@ -216,7 +221,12 @@ impl Stream {
     /// Whether a SYN with this sequence number opens this very stream, maybe again.
     #[must_use]
     pub fn is_opened_by(&self, seq: SeqNum) -> bool {
-        !self.anchored || (self.syn_seen && self.isn == seq)
+        if self.syn_seen {
+            return self.isn == seq;
+        }
+        // What followed SYN may have been seen before it.
+        let first = self.next.0.wrapping_sub((self.offset & u64::from(u32::MAX)) as u32);
+        !self.anchored || seq.plus(1) == SeqNum(first)
     }
 
     /// Whether a segment has nothing that has not gone up before: no byte, no SYN, no FIN.
@@ -255,7 +265,9 @@ impl Stream {
             return;
         }
         let end = first.plus(segment.wire_len);
-        if flags.fin() && !self.fin_seen && end - self.next >= 0 {
+        // Its acknowledgement may have been seen before it, and was taken for that of a byte.
+        let was_acknowledged = end.plus(1) == self.next && self.acked == self.next;
+        if flags.fin() && !self.fin_seen && (end - self.next >= 0 || was_acknowledged) {
             self.fin_seen = true;
             self.fin = end;
         }
@@ -383,6 +395,11 @@ impl Stream {
         self.offset += len;
         // Modulo 2^32, as sequence numbers are.
         self.next = self.next.plus((len & u64::from(u32::MAX)) as u32);
+        // Where few acknowledgements are seen, the last one must not fall so far behind that the
+        // next one looks older.
+        if self.next - self.acked > MAX_UNACKNOWLEDGED {
+            self.acked = SeqNum(self.next.0.wrapping_sub(MAX_UNACKNOWLEDGED.cast_unsigned()));
+        }
     }
 
     /// Lets go what is held, in order, and allowed to.

@@ -139,6 +139,19 @@ fn a_stream_longer_than_4_gib_keeps_its_offsets() {
 }
 
 #[test]
+fn an_acknowledgement_counts_however_long_none_was_seen() {
+    let mut bench = Bench::opened(0);
+    let block = vec![0_u8; 1 << 20];
+    let blocks = (3_u64 << 30) / (1 << 20);
+    for n in 0..blocks {
+        bench.segment(0, ((n << 20) + 1) as u32, TcpFlags::ACK, &block);
+        bench.out.clear();
+    }
+    bench.ack(((blocks << 20) + 4) as u32);
+    bench.came_out(&[&format!("{}:gap 3", blocks << 20)]);
+}
+
+#[test]
 fn what_the_receiver_acknowledged_unseen_is_a_gap_at_once() {
     let mut bench = Bench::opened(99);
     bench.data(100, "abc");

@@ -182,7 +182,7 @@ fn exchanges_of(turns: &Turns, seed: Option<u16>, ends_well: bool) -> Vec<Exchan
             wire.say(speaker, TcpFlags::FIN.with(TcpFlags::ACK), &[b""], &[0]);
         }
     }
-    wire.warden.finish().0
+    wire.warden.finish().exchanges
 }
 
 /// A connection whose segments are watched.

@@ -57,7 +57,7 @@ pub(crate) fn play(data: &[u8]) -> u64 {
             say(&mut cursor, &mut warden, &mut players[flow], (flow, speaker), action, &mut now);
         }
     }
-    warden.finish().1
+    warden.finish().told
 }
 
 /// What one end of a flow has said, so that the next may be near.

@@ -25,6 +25,42 @@ struct Life {
     exchanges: u32,
 }
 
+/// A byte that was sent and seen, or not seen.
+pub(crate) type Heard = Option<u8>;
+
+/// What was told, from the first segment to the end of the capture.
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) flows: Vec<FlowSummary>,
+    /// What was heard from each end, by the number of its flow.
+    pub(crate) heard: HashMap<(u64, Endpoint), Vec<Heard>>,
+    /// A hash of all that was told, in order.
+    pub(crate) told: u64,
+}
+
+impl Record {
+    /// What was told of the flows of this client, but for their numbers.
+    pub(crate) fn of(&self, client: Endpoint) -> Vec<String> {
+        let flows = self.flows.iter().filter(|flow| flow.flow.client == client);
+        let mut lines = Vec::new();
+        for summary in flows {
+            let number = summary.flow.number;
+            let mut summary = summary.clone();
+            summary.flow.number = 0;
+            if summary.close == CloseReason::End {
+                summary.end = summary.last_activity; // the end of the capture is that of all flows
+            }
+            let heard = [summary.flow.client, summary.flow.server]
+                .map(|end| self.heard.get(&(number, end)));
+            lines.push(format!("{summary:?} {heard:?}"));
+            let exchanges = self.exchanges.iter().filter(|of| of.flow.number == number);
+            lines.extend(exchanges.map(|exchange| format!("{:?}", exchange.http)));
+        }
+        lines
+    }
+}
+
 /// An engine, and a listener that checks what it is told.
 pub(crate) struct Warden {
     engine: Engine,
@@ -38,10 +74,10 @@ struct Book {
     lives: HashMap<u64, Life>,
     opened: u64,
     gone: u64,
-    exchanges: Vec<Exchange>,
-    exchange_count: u64,
-    keep: bool,
-    /// All that was told, in order.
+    exchanges: u64,
+    /// Whether what is told is kept.
+    keeps: bool,
+    record: Record,
     told: DefaultHasher,
 }
 
@@ -51,10 +87,10 @@ impl Warden {
         Self { engine, settings, book: Book::default() }
     }
 
-    /// A warden that keeps the exchanges.
+    /// A warden that keeps what it is told.
     pub(crate) fn keeping(settings: Settings) -> Self {
         let mut warden = Self::new(settings);
-        warden.book.keep = true;
+        warden.book.keeps = true;
         warden
     }
 
@@ -70,8 +106,8 @@ impl Warden {
         self.check();
     }
 
-    /// Ends the capture; returns the exchanges, if they are kept, and a hash of all that was told.
-    pub(crate) fn finish(mut self) -> (Vec<Exchange>, u64) {
+    /// Ends the capture.
+    pub(crate) fn finish(mut self) -> Record {
         self.engine.finish(&mut self.book);
         self.check();
         assert_eq!(self.engine.flows().count(), 0);
@@ -79,7 +115,7 @@ impl Warden {
         assert!(self.book.lives.is_empty());
         let counters = self.engine.counters();
         format!("{counters:?}").hash(&mut self.book.told);
-        (self.book.exchanges, self.book.told.finish())
+        Record { told: self.book.told.finish(), ..self.book.record }
     }
 
     pub(crate) fn counters(&self) -> EngineCounters {
@@ -96,7 +132,7 @@ impl Warden {
         let closed: u64 = counters.flows_closed.iter().sum();
         assert_eq!(counters.flows_opened, counters.flows_active + closed);
         assert_eq!((counters.flows_opened, closed), (self.book.opened, self.book.gone));
-        assert_eq!(counters.exchanges, self.book.exchange_count);
+        assert_eq!(counters.exchanges, self.book.exchanges);
         let memory = self.engine.memory();
         let limit = self.settings.memory_limit;
         assert!(memory <= limit, "{memory} bytes of {limit}, {counters:?}");
@@ -136,6 +172,10 @@ impl Book {
         let said = self.life(view).said.entry(speaker).or_default();
         assert_eq!(data.offset, said.next, "bytes and gaps follow each other");
         said.next += data.bytes.len() as u64;
+        if self.keeps {
+            let heard = self.record.heard.entry((view.number, speaker)).or_default();
+            heard.extend(data.bytes.iter().copied().map(Some));
+        }
     }
 }
 
@@ -168,6 +208,10 @@ impl Listener for Book {
         assert_eq!(offset, said.next, "bytes and gaps follow each other");
         said.next += len;
         said.gap_bytes += len;
+        if self.keeps {
+            let heard = self.record.heard.entry((view.number, speaker)).or_default();
+            heard.extend(std::iter::repeat_n(None, len as usize));
+        }
     }
 
     fn unacknowledged(&mut self, view: &FlowView<'_>, direction: Direction, bytes: u64) {
@@ -182,9 +226,9 @@ impl Listener for Book {
         assert_eq!(exchange.http.index, life.exchanges, "exchanges are numbered in their order");
         assert!(exchange.http.request.is_some() || exchange.http.response.is_some());
         life.exchanges += 1;
-        self.exchange_count += 1;
-        if self.keep {
-            self.exchanges.push(exchange);
+        self.exchanges += 1;
+        if self.keeps {
+            self.record.exchanges.push(exchange);
         }
     }
 
@@ -208,5 +252,8 @@ impl Listener for Book {
             assert!(said.next - said.gap_bytes <= counters.bytes);
         }
         self.gone += 1;
+        if self.keeps {
+            self.record.flows.push(summary);
+        }
     }
 }
