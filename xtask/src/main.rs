@@ -5,6 +5,7 @@
 //! first, which costs nothing while that is fresh, and plain `cargo build` never needs a BPF
 //! toolchain.
 
+mod bench;
 mod kernel;
 mod lint;
 mod privileges;
@@ -35,6 +36,9 @@ enum Verb {
     Setup,
     /// Set up what is missing and build both halves in release
     Build,
+    /// Measure what the project promises, and show each figure beside its bar
+    #[command(subcommand)]
+    Bench(bench::Benchmark),
     /// Format check, clippy, and cargo-deny where it is installed
     Lint,
 }
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::test(&options),
         Verb::Setup => setup::toolchain(setup::Report::Everything).map(drop),
         Verb::Build => run::build().map(drop),
+        Verb::Bench(benchmark) => bench::bench(&benchmark),
         Verb::Lint => lint::lint(),
     };
     finish(outcome)
