@@ -5,6 +5,7 @@
 //! first, which costs nothing while that is fresh, and plain `cargo build` never needs a BPF
 //! toolchain.
 
+mod fuzz;
 mod kernel;
 mod lint;
 mod privileges;
@@ -37,6 +38,8 @@ enum Verb {
     Build,
     /// Format check, clippy, and cargo-deny where it is installed
     Lint,
+    /// Run a fuzz target, from the corpus in the repository on
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::toolchain(setup::Report::Everything).map(drop),
         Verb::Build => run::build().map(drop),
         Verb::Lint => lint::lint(),
+        Verb::Fuzz(options) => fuzz::fuzz(&options),
     };
     finish(outcome)
 }
