@@ -5,10 +5,14 @@
 //! Invariants: chunks leave with rising offsets and without overlap, each stream byte at most
 //! once, as data or as part of a gap; what is held stays under [`Rules::held_bytes`].
 
+mod chunk;
 mod held;
+mod rules;
 
 use crate::segment::{Segment, SeqNum, Timestamp};
+pub use chunk::{Chunk, Mark};
 use held::Held;
+pub use rules::{Deliver, Overlap, Rules};
 
 /// What is further ahead than this is not believed: no window is larger (RFC 7323 section 2.3),
 /// and one forged segment must not skip a stream ahead.
@@ -17,83 +21,6 @@ const MAX_AHEAD: i32 = 1 << 30;
 /// What is further behind is taken to be acknowledged. With [`MAX_AHEAD`] it stays under 2^31, from
 /// where on a sequence number ahead cannot be told from one behind.
 const MAX_UNACKNOWLEDGED: i32 = MAX_AHEAD / 2;
-
-/// Which copy of a byte stands when copies overlap. One that has gone up stands in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overlap {
-    /// The first that was seen.
-    #[default]
-    First,
-    /// The last that was seen.
-    Last,
-}
-
-/// When bytes go up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Deliver {
-    /// As soon as they are in order.
-    #[default]
-    InOrder,
-    /// As soon as their receiver has acknowledged them too.
-    Acked,
-}
-
-/// How a stream is put together.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Bytes, with what it costs to keep them, held for one direction: stops a sender that
-    /// leaves a hole on purpose. Larger than a hole needs on a fast, long line.
-    pub held_bytes: usize,
-    /// Nanoseconds that a hole may stay open, by packet time.
-    pub hole_ns: u64,
-    /// Which copy of a byte stands.
-    pub overlap: Overlap,
-    /// When bytes go up.
-    pub deliver: Deliver,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            held_bytes: 16 << 20,
-            hole_ns: 10_000_000_000,
-            overlap: Overlap::default(),
-            deliver: Deliver::default(),
-        }
-    }
-}
-
-/// What is known of the segment that bytes came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// When it was seen.
-    pub time: Timestamp,
-    /// How far into the other direction its sender had acknowledged: a stream offset.
-    pub acked: u64,
-    /// Whether another copy of some of its bytes differed.
-    pub conflict: bool,
-}
-
-/// What comes out of a stream, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunk<'a> {
-    /// Bytes as they were sent.
-    Data {
-        /// Stream offset of the first one.
-        offset: u64,
-        /// The bytes: never empty, and all of one segment.
-        bytes: &'a [u8],
-        /// The segment they came in.
-        mark: Mark,
-    },
-    /// Bytes that were sent but not seen.
-    Gap {
-        /// Stream offset of the first one.
-        offset: u64,
-        /// How many: never 0.
-        len: u64,
-    },
-}
 
 /// What happened to a stream so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
