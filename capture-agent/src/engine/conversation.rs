@@ -5,51 +5,18 @@
 
 use super::Settings;
 use super::desk::Desk;
+use super::side::{Side, Tally, tell};
 use crate::flow::{
     CloseReason, Direction, FlowKey, FlowState, Handshake, Keyed, Phase, bytes_per_flow,
 };
 use crate::http::{self, Connection, Ending, Resting};
-use crate::listener::{Data, FlowView, Listener};
+use crate::listener::Listener;
 use crate::segment::{Endpoint, IfaceId, Segment, Timestamp};
 use crate::stream::{Chunk, Counters, Mark, Stream};
 
 /// A reset further from what is expected is not believed (RFC 9293 section 3.5.3): anybody can
 /// send one. Wide enough for what may have been lost before it.
 const RESET_WINDOW: i32 = 16 << 20;
-
-/// What is booked of a flow.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tally {
-    /// Payload bytes that were seen.
-    pub(super) bytes: u64,
-    /// Bytes that were sent and not seen.
-    pub(super) gap_bytes: u64,
-    /// Bytes of memory beyond the flow's place in the table.
-    pub(super) memory: usize,
-    /// Since when a hole is open, in either direction.
-    pub(super) hole_since: Option<Timestamp>,
-}
-
-/// One direction of a conversation.
-#[derive(Debug, Default)]
-struct Side {
-    stream: Stream,
-    /// Where it was first seen, once `is_seen`.
-    iface: IfaceId,
-    is_seen: bool,
-    /// Whether its SYN was seen.
-    from_start: bool,
-    /// Whether its end has been passed on.
-    finished: bool,
-    /// Whether a warning was given that much is not acknowledged.
-    warned: bool,
-}
-
-impl Side {
-    fn iface(&self) -> Option<IfaceId> {
-        self.is_seen.then_some(self.iface)
-    }
-}
 
 /// A flow, what is said on it, and what became of it.
 #[derive(Debug)]
@@ -423,18 +390,5 @@ impl Conversation {
             let Desk { settings, exchanges, .. } = desk;
             http.finish(direction, Ending::Fin, &settings.http, connect_ns, exchanges);
         });
-    }
-}
-
-fn tell(listener: &mut impl Listener, flow: &FlowView<'_>, direction: Direction, chunk: Chunk<'_>) {
-    match chunk {
-        Chunk::Data { offset, bytes, mark } => {
-            let data = Data { offset, bytes, time: mark.time };
-            match direction {
-                Direction::ToServer => listener.sent(flow, data),
-                Direction::ToClient => listener.received(flow, data),
-            }
-        }
-        Chunk::Gap { offset, len } => listener.gap(flow, direction, offset, len),
     }
 }

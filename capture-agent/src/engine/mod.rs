@@ -8,6 +8,7 @@
 mod conversation;
 mod desk;
 mod holes;
+mod side;
 
 use std::sync::Arc;
 
@@ -239,12 +240,7 @@ impl Engine {
 
     /// Books what has become of a flow, and passes on the exchanges that it has given, then that it
     /// has closed.
-    fn settle(
-        &mut self,
-        index: FlowIndex,
-        before: conversation::Tally,
-        listener: &mut impl Listener,
-    ) {
+    fn settle(&mut self, index: FlowIndex, before: side::Tally, listener: &mut impl Listener) {
         let Some(flow) = self.table.flow_mut(index) else { return };
         let now = flow.tally();
         self.counters.bytes += now.bytes - before.bytes;
