@@ -49,8 +49,6 @@ struct End {
     isn: u32,
     /// What it will say in all.
     says: Vec<u8>,
-    /// How much of that it may say so far.
-    may_say: u64,
     /// Up to where it has sent, and up to where that was acknowledged.
     sent: u64,
     acked: u64,
@@ -130,7 +128,6 @@ impl Connection {
             addr,
             isn: isn(),
             says: Vec::new(),
-            may_say: 0,
             sent: 0,
             acked: 0,
             has: 0,

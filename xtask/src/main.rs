@@ -6,6 +6,7 @@
 //! toolchain.
 
 mod bench;
+mod fuzz;
 mod kernel;
 mod lint;
 mod privileges;
@@ -41,6 +42,8 @@ enum Verb {
     Bench(bench::Benchmark),
     /// Format check, clippy, and cargo-deny where it is installed
     Lint,
+    /// Run a fuzz target, from the corpus in the repository on
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Build => run::build().map(drop),
         Verb::Bench(benchmark) => bench::bench(&benchmark),
         Verb::Lint => lint::lint(),
+        Verb::Fuzz(options) => fuzz::fuzz(&options),
     };
     finish(outcome)
 }

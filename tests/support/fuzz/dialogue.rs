@@ -116,7 +116,7 @@ fn message(cursor: &mut Cursor<'_>, text: &mut Vec<u8>, has_body: bool) -> usize
     }
     let mut body = 0;
     if !has_body || cursor.u8() & 1 == 0 {
-        let len = usize::from(cursor.u16()) >> (cursor.u8() % 16);
+        let len = usize::from(cursor.u16() & 0x3fff) >> (cursor.u8() % 16);
         text.extend(format!("Content-Length: {len}\r\n\r\n").bytes());
         if has_body {
             text.extend((0..len).map(|n| b'a' + (n % 26) as u8));
