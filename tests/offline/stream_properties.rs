@@ -51,10 +51,13 @@ impl Model {
         }
         let end = at + payload.len() as u64;
         if flags.fin() && (end >= next || (end + 1 == next && self.acked == next)) {
+            if self.fin.is_none() && at > next && self.held.is_empty() {
+                self.since = time;
+            }
             self.fin.get_or_insert(end);
         }
         let seen_until = self.held.last_key_value().map_or(next, |(last, _)| last + 1);
-        if self.held.is_empty() {
+        if self.held.is_empty() && end > next && !payload.is_empty() {
             self.since = time;
         }
         self.counters.out_of_order += u64::from(at > seen_until && !payload.is_empty());
@@ -106,7 +109,7 @@ impl Model {
 
     /// The first hole is a gap, and what follows it in one piece goes up.
     fn give_way(&mut self) {
-        while self.held.first_key_value().is_some_and(|(first, _)| *first > self.next.unwrap()) {
+        while self.hole_end().is_some_and(|end| end > self.next.unwrap()) {
             self.go_up();
         }
         while self.next.is_some_and(|next| self.held.contains_key(&next)) {
@@ -137,8 +140,11 @@ impl Model {
     }
 
     fn hole_since(&self) -> Option<u64> {
-        let (first, _) = self.held.first_key_value()?;
-        (*first > self.next.unwrap()).then_some(self.since)
+        (self.hole_end()? > self.next.unwrap()).then_some(self.since)
+    }
+
+    fn hole_end(&self) -> Option<u64> {
+        self.held.first_key_value().map(|(first, _)| *first).or(self.fin)
     }
 
     fn is_finished(&self) -> bool {

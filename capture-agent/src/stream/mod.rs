@@ -185,7 +185,7 @@ impl Stream {
     #[must_use]
     pub fn hole_since(&self) -> Option<Timestamp> {
         let trouble = self.trouble.as_deref()?;
-        trouble.held.first().filter(|first| *first > self.offset).map(|_| trouble.since)
+        self.hole_end().filter(|end| *end > self.offset).map(|_| trouble.since)
     }
 
     /// Bytes of memory that the stream takes beyond its own size.
@@ -270,6 +270,11 @@ impl Stream {
         if flags.fin() && !self.fin_seen && (end - self.next >= 0 || was_acknowledged) {
             self.fin_seen = true;
             self.fin = end;
+            // It leaves a hole, and there may be nothing to hold.
+            let leaves_hole = ahead > 0 || segment.wire_len as usize > segment.payload.len();
+            if leaves_hole && self.held_first().is_none() {
+                self.trouble().since = mark.time;
+            }
         }
         let seen = usize::try_from(-i64::from(ahead)).unwrap_or(0).min(segment.payload.len());
         let (seen, fresh) = segment.payload.split_at(seen);
@@ -281,6 +286,9 @@ impl Stream {
         }
         let may_go = rules.deliver == Deliver::InOrder && ahead <= 0;
         if may_go && self.trouble.as_deref().is_none_or(|trouble| trouble.held.is_empty()) {
+            if let Some(trouble) = self.trouble.as_deref_mut() {
+                trouble.since = trouble.since.max(mark.time);
+            }
             self.go_up(fresh, mark, sink);
             return;
         }
@@ -359,6 +367,12 @@ impl Stream {
         self.trouble.as_deref()?.held.first()
     }
 
+    /// Where what is held begins, or else FIN: if there is a hole, it ends there.
+    fn hole_end(&self) -> Option<u64> {
+        let fin = || self.fin_seen.then(|| self.offset_of(self.fin));
+        self.held_first().or_else(fin)
+    }
+
     fn held_bytes(&self) -> usize {
         self.trouble.as_deref().map_or(0, |trouble| trouble.held.cost())
     }
@@ -422,8 +436,8 @@ impl Stream {
 
     /// Declares the first hole a gap, and lets the first piece behind it go, acknowledged or not.
     fn give_way(&mut self, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
-        if let Some(first) = self.held_first() {
-            self.gap_until(first, sink);
+        if let Some(end) = self.hole_end() {
+            self.gap_until(end, sink);
             self.release_before(u64::MAX, sink);
         }
     }
