@@ -3,6 +3,7 @@
 
 use capture_agent::engine::Settings;
 use capture_agent::flow::CloseReason;
+use capture_agent::http::head::ResponseHead;
 use capture_agent::segment::Timestamp;
 
 use crate::support::fuzz::warden::Warden;
@@ -136,4 +137,30 @@ fn a_fin_that_was_missed_and_is_sent_again_ends_its_flow() {
     peers.server_says(FIN | ACK, b"");
     peers.seen.push(fin);
     assert_eq!(watch(&peers).flows[0].close, CloseReason::Fin);
+}
+
+#[test]
+fn a_response_that_may_be_to_a_lost_request_stays_alone() {
+    let response = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{body}");
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    peers.server(&response("a"));
+    peers.unseen();
+    peers.client("GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+    peers.unseen();
+    peers.server(&response("b"));
+    assert_eq!(watch(&peers).lines(), ["GET /a -> ?", "? -> 200 b"]);
+}
+
+#[test]
+fn interim_responses_count_as_memory() {
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    for _ in 0..1_000 {
+        peers.server("HTTP/1.1 100 C\r\n\r\n");
+    }
+    let mut watch = Watch::new(settings());
+    watch.see(&peers.seen);
+    // No less than what tells one from another.
+    assert!(watch.engine.memory() >= 1_000 * size_of::<ResponseHead>());
 }

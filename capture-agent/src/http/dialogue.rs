@@ -209,6 +209,11 @@ impl Dialogue {
                 second.in_doubt = true;
             }
         }
+        let mut left = self.queue.iter_mut().filter_map(|waiting| waiting.request.as_mut());
+        // A request was lost too: the one that is left may have had its answer before.
+        if let (Some(only), None) = (left.next(), left.next()) {
+            only.in_doubt |= self.requests_lost;
+        }
         self.responses_lost = false;
     }
 

@@ -151,7 +151,9 @@ impl Handler<ResponseHead> for Responses<'_> {
         let Some(transaction) = dialogue.queue.front_mut() else { return Framing::Unknown };
         let method = transaction.request.as_ref().map(|request| request.message.head.method());
         let framing = framing::of_response(&head, method, &mut transaction.anomalies);
-        let memory = head.head().memory();
+        // An interim response comes with its own size: there may be any number of them.
+        let own = if framing == Framing::Interim { size_of::<ResponseHead>() } else { 0 };
+        let memory = own + head.head().memory();
         transaction.note(memory, self.0.conflict);
         dialogue.memory += memory;
         if framing == Framing::Interim {
