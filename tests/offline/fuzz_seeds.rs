@@ -1,9 +1,9 @@
-//! Writes the seeds of the fuzz targets, which the corpus in the repository has been grown from:
-//! `cargo test --test offline -- --ignored seeds`.
+//! The seeds of the fuzz targets, which the corpus in the repository has been grown from, are in it:
+//! `UPDATE_CORPUS=1 cargo test --test offline seeds` writes them.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::{env, fs};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -18,10 +18,16 @@ const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus");
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
-fn write(target: &str, name: &str, bytes: &[u8]) {
+/// Holds a file of the corpus to what it is made of.
+#[track_caller]
+fn seed(target: &str, name: &str, bytes: &[u8]) {
     let folder = Path::new(CORPUS).join(target);
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join(name), bytes).unwrap();
+    let file = folder.join(name);
+    if env::var_os("UPDATE_CORPUS").is_some() {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(&file, bytes).unwrap();
+    }
+    assert!(fs::read(&file).unwrap_or_default() == bytes, "{} is not up to date", file.display());
 }
 
 fn pair(family: u8) -> [Tcp; 2] {
@@ -42,8 +48,7 @@ fn capture(frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "writes into the repository"]
-fn the_seeds_of_frames_are_written() {
+fn the_seeds_of_frames_are_in_the_corpus() {
     let [request, response] = pair(4);
     for (name, order, variant, link) in [
         ("micros", Order::Little, Variant::Micros, ETHERNET),
@@ -53,7 +58,7 @@ fn the_seeds_of_frames_are_written() {
         let frame = |tcp: &Tcp| if link == RAW_IP { tcp.ip() } else { tcp.ethernet() };
         let file = Pcap::new(order, variant, link).packet(1_000, &frame(&request));
         let cut = &frame(&response)[..60];
-        write("frames", &format!("pcap-{name}"), &file.cut_packet(2_000, cut, 95).bytes());
+        seed("frames", &format!("pcap-{name}"), &file.cut_packet(2_000, cut, 95).bytes());
     }
     let frame = request.ethernet();
     let options: [(u16, &[u8]); 3] =
@@ -66,36 +71,35 @@ fn the_seeds_of_frames_are_written() {
         .simple(&frame[..40], frame.len())
         .obsolete(0, 7, &response.ethernet(), 95)
         .block(0x0bad, b"unknown");
-    write("frames", "pcapng-all-blocks", &file.bytes());
+    seed("frames", "pcapng-all-blocks", &file.bytes());
 
     let both = pcap_of(&[request.clone(), response.clone()]);
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(&both).unwrap();
-    write("frames", "gzip", &packed.finish().unwrap());
-    write("frames", "zstd", &zstd::encode_all(&both[..], 3).unwrap());
-    write("frames", "ipv6", &pcap_of(&pair(6)));
-    write("frames", "vlan", &capture([ethernet(&[(0x88a8, 7), (0x8100, 9)], &request.ip())]));
+    seed("frames", "gzip", &packed.finish().unwrap());
+    seed("frames", "zstd", &zstd::encode_all(&both[..], 3).unwrap());
+    seed("frames", "ipv6", &pcap_of(&pair(6)));
+    seed("frames", "vlan", &capture([ethernet(&[(0x88a8, 7), (0x8100, 9)], &request.ip())]));
 
     for family in [4, 6] {
         let [request, _] = pair(family);
         let parts = fragments(&request.ip(), 77, 16).into_iter().rev();
         let parts = parts.map(|packet| ethernet(&[], &packet));
-        write("frames", &format!("fragments-ipv{family}"), &capture(parts));
+        seed("frames", &format!("fragments-ipv{family}"), &capture(parts));
     }
     for (name, wrap) in TUNNELS {
         let packet = wrap(Family::V4, &request.ip());
         let name =
             format!("tunnel-{}", name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "-"));
-        write("frames", &name, &capture([ethernet(&[], &packet)]));
+        seed("frames", &name, &capture([ethernet(&[], &packet)]));
     }
 }
 
 #[test]
-#[ignore = "writes into the repository"]
-fn the_seeds_of_dialogues_are_written() {
+fn the_seeds_of_dialogues_are_in_the_corpus() {
     // Odd: byte for byte; then a seed for the cuts, and an even byte for FIN at the end.
     let raw = |name, text: &[u8]| {
-        write("dialogue", name, &[&[1, 0x5e, 0xed, 0], text].concat());
+        seed("dialogue", name, &[&[1, 0x5e, 0xed, 0], text].concat());
     };
     raw("keep-alive", b"GET /a HTTP/1.1\r\n\r\n\xfeHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi\xffPOST /b HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc\xfeHTTP/1.1 204 No Content\r\n\r\n");
     raw("pipelined", b"GET /a HTTP/1.1\r\n\r\nHEAD /b HTTP/1.1\r\n\r\n\xfeHTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
@@ -113,6 +117,6 @@ fn the_seeds_of_dialogues_are_written() {
     // Even: a description of valid messages.
     for n in 0..6_u8 {
         let description: Vec<u8> = (0..60).map(|at: u8| at.wrapping_mul(37 + 2 * n) ^ n).collect();
-        write("dialogue", &format!("valid-{n}"), &[&[0, n, 9, 0], &description[..]].concat());
+        seed("dialogue", &format!("valid-{n}"), &[&[0, n, 9, 0], &description[..]].concat());
     }
 }
