@@ -16,7 +16,6 @@ mod flows;
 mod flows_command;
 mod follow;
 mod fuzz_corpus;
-mod fuzz_seeds;
 mod layers;
 mod listener;
 mod networks;

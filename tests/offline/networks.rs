@@ -107,7 +107,7 @@ fn knowable(tapped: &Tapped, who: usize) -> Vec<Heard> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever the network lost was sent again, and passed the tap.
     #[test]

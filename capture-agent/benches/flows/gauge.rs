@@ -109,17 +109,21 @@ pub(crate) fn head() {
 
 /// A figure without a bar.
 pub(crate) fn figure(what: &str, value: f64, unit: &str) {
-    println!("| {what} | {} {unit} | | |", short(value));
+    println!("| {what} | {} | | |", with_unit(short(value), unit));
 }
 
 /// A figure, and the bar that it must not pass.
 pub(crate) fn held_to(what: &str, value: f64, unit: &str, bar: f64) {
-    let value_text = short(value);
-    println!("| {what} | **{value_text} {unit}** | {bar} {unit} | {} |", met(value, bar));
+    let (value_text, bar_text) = (with_unit(short(value), unit), with_unit(bar.to_string(), unit));
+    println!("| {what} | **{value_text}** | {bar_text} | {} |", met(value, bar));
 }
 
 pub(crate) const fn met(value: f64, bar: f64) -> &'static str {
     if value <= bar { "yes" } else { "**no**" }
+}
+
+fn with_unit(value: String, unit: &str) -> String {
+    if unit.is_empty() { value } else { format!("{value} {unit}") }
 }
 
 /// Three digits, where there are that many.

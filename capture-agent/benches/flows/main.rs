@@ -18,8 +18,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The parts, in the order in which they run: what each shows, and what runs it.
-const PARTS: [(&str, &str, fn() -> Result<()>); 5] = [
+/// A part: its name, what it shows, and what runs it.
+type Part = (&'static str, &'static str, fn() -> Result<()>);
+
+/// The parts, in the order in which they run.
+const PARTS: [Part; 5] = [
     ("memory", "A million flows, an exchange behind each", population::memory),
     ("evictions", "A million flows evicted at once", population::evictions),
     ("flood", "Ten million SYNs, ten thousand live flows among them", flood::run),
@@ -42,7 +45,7 @@ fn main() -> Result<()> {
     }
 }
 
-fn part(name: &str) -> Result<(&str, &str, fn() -> Result<()>)> {
+fn part(name: &str) -> Result<Part> {
     let known = PARTS.into_iter().find(|(part, ..)| *part == name);
     let names = PARTS.map(|(name, ..)| name).join(", ");
     known.with_context(|| format!("no part is called '{name}'; there are {names}"))

@@ -50,6 +50,10 @@ impl Keyed for Conversation {
     fn key(&self) -> FlowKey {
         self.flow_key()
     }
+
+    fn has_key(&self, key: &FlowKey) -> bool {
+        key.is_between(self.client, self.server)
+    }
 }
 
 impl Conversation {

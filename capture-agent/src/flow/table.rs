@@ -31,6 +31,11 @@ pub enum Phase {
 pub trait Keyed {
     /// What the flow is known by: never another one while it is in the table.
     fn key(&self) -> FlowKey;
+
+    /// Whether that is its key.
+    fn has_key(&self, key: &FlowKey) -> bool {
+        self.key() == *key
+    }
 }
 
 #[derive(Debug)]
@@ -109,7 +114,7 @@ impl<F: Keyed> FlowTable<F> {
         self.index
             .find(u64::from(hash), |entry| {
                 entry.hash == hash
-                    && self.slot(entry.slot).is_some_and(|slot| slot.flow.key() == *key)
+                    && self.slot(entry.slot).is_some_and(|slot| slot.flow.has_key(key))
             })
             .map(|entry| FlowIndex(entry.slot))
     }
@@ -148,8 +153,11 @@ impl<F: Keyed> FlowTable<F> {
 
     /// The flow has just been active, and is in this phase: it is the youngest there.
     pub fn touch(&mut self, index: FlowIndex, phase: Phase) {
-        self.unlink(index.0);
-        self.link(index.0, phase);
+        let is_youngest = |slot: &Slot<F>| slot.younger == NONE && slot.phase == phase;
+        if !self.slot(index.0).is_some_and(is_youngest) {
+            self.unlink(index.0);
+            self.link(index.0, phase);
+        }
     }
 
     /// The flow of this phase whose last touch is the oldest.
