@@ -42,9 +42,13 @@ impl Model {
     }
 
     fn accept(&mut self, time: u64, at: u64, flags: TcpFlags, payload: &[u8]) {
+        if flags.rst() {
+            self.counters.segments += 1;
+            return;
+        }
         let at = at + u64::from(flags.syn());
         let next = self.anchor(at);
-        let says = !payload.is_empty() || flags.syn() || flags.fin() || flags.rst();
+        let says = !payload.is_empty() || flags.syn() || flags.fin();
         self.counters.segments += u64::from(says);
         if at + 1 == next && payload.len() <= 1 && !flags.syn() && !flags.fin() {
             return; // a keep-alive probe

@@ -7,7 +7,7 @@ use capture_agent::http::head::ResponseHead;
 use capture_agent::segment::Timestamp;
 
 use crate::support::fuzz::warden::Warden;
-use crate::support::pcap::{ACK, FIN};
+use crate::support::pcap::{ACK, FIN, RST};
 use crate::support::peers::{MS, Peers, Watch, settings, watch};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -163,4 +163,15 @@ fn interim_responses_count_as_memory() {
     watch.see(&peers.seen);
     // No less than what tells one from another.
     assert!(watch.engine.memory() >= 1_000 * size_of::<ResponseHead>());
+}
+
+#[test]
+fn what_a_reset_carries_is_not_said_on_the_flow() {
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    peers.server("HTTP/1.0 200 OK\r\n\r\nhello");
+    peers.server_says(RST | ACK, b"Connection refused by policy");
+    let watch = watch(&peers);
+    assert_eq!(watch.lines(), ["GET /a -> 200 hello [cut]"]);
+    assert_eq!(watch.flows[0].to_client.bytes, 24);
 }

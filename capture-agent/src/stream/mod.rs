@@ -179,6 +179,11 @@ impl Stream {
     ) {
         let flags = segment.flags;
         let first = if flags.syn() { segment.seq.plus(1) } else { segment.seq };
+        if flags.rst() {
+            // What it carries says why, and is no part of the stream (RFC 9293 section 3.5.3).
+            self.segments += 1;
+            return;
+        }
         if !self.anchored {
             self.anchor(first);
         }
@@ -186,7 +191,7 @@ impl Stream {
             self.syn_seen = true;
             self.isn = segment.seq;
         }
-        self.segments += u64::from(segment.seq_len() > 0 || flags.rst());
+        self.segments += u64::from(segment.seq_len() > 0);
         let ahead = first - self.next;
         if is_keep_alive(segment, ahead) || ahead > MAX_AHEAD {
             return;
