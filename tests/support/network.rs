@@ -255,7 +255,9 @@ impl Connection {
             }
             let to_tap = 1 + self.dice.roll(jitter_ns + 1);
             let from_tap = 1 + self.dice.roll(jitter_ns + 1);
-            if self.dice.roll(100) >= unseen {
+            // Where a stream begins is always seen: midstream is another story.
+            let opens = from == 0 && until > 0;
+            if self.dice.roll(100) >= unseen || opens {
                 let tcp = self.tcp(who, from, until, ack);
                 self.seen.push(Seen { time: self.now + to_tap, iface: 0, tcp });
             }
