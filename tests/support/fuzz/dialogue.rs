@@ -86,7 +86,7 @@ fn is_all(turns: &Turns, exchanges: &[Exchange]) -> bool {
 /// Messages that are valid, and the exchanges that they are.
 fn valid_dialogue(cursor: &mut Cursor<'_>) -> (Turns, Vec<String>) {
     let (mut turns, mut expected) = (Turns::new(), Vec::new());
-    while !cursor.is_empty() && expected.len() < 12 {
+    while !cursor.is_empty() && expected.len() < 6 {
         let pipelined = cursor.u8() % 3 + 1;
         let (mut requests, mut responses) = (Vec::new(), Vec::new());
         for _ in 0..pipelined {
@@ -116,7 +116,7 @@ fn message(cursor: &mut Cursor<'_>, text: &mut Vec<u8>, has_body: bool) -> usize
     }
     let mut body = 0;
     if !has_body || cursor.u8() & 1 == 0 {
-        let len = usize::from(cursor.u16() & 0x3fff) >> (cursor.u8() % 16);
+        let len = usize::from(cursor.u16() & 0x0fff) >> (cursor.u8() % 16);
         text.extend(format!("Content-Length: {len}\r\n\r\n").bytes());
         if has_body {
             text.extend((0..len).map(|n| b'a' + (n % 26) as u8));
