@@ -309,6 +309,15 @@ fn what_two_interfaces_show_is_counted_once() {
 }
 
 #[test]
+fn a_reset_that_only_the_other_interface_shows_ends_its_flow() {
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    peers.client_resets();
+    peers.seen.last_mut().unwrap().iface = 1;
+    assert_eq!(watch(&peers).flows[0].close, CloseReason::Rst);
+}
+
+#[test]
 fn the_two_directions_may_cross_different_interfaces() {
     let mut peers = Peers::open();
     exchange(&mut peers);

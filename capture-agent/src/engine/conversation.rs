@@ -176,7 +176,10 @@ impl Conversation {
     /// both show it, and so do a VLAN and what it is on.
     pub(super) fn is_shown_again(&self, segment: &Segment<'_>) -> bool {
         let side = self.side(self.direction_from(segment.src));
-        side.iface().is_some_and(|iface| iface != segment.iface) && side.stream.has_seen(segment)
+        // A reset that is seen for the first time ends the flow, wherever that is.
+        let is_news = segment.flags.rst() && !self.is_closed();
+        let elsewhere = side.iface().is_some_and(|iface| iface != segment.iface);
+        elsewhere && !is_news && side.stream.has_seen(segment)
     }
 
     /// Takes a segment. Returns whether it was believed: a reset out of the window is not.
