@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Rounds of each measurement of time. Those that are compared take turns in each round, so that
+/// Rounds of a measurement of time. Those that are compared take turns in each round, so that
 /// a machine that is busy for a while is so for all of them.
 pub(crate) const ROUNDS: usize = 5;
 

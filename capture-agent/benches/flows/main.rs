@@ -18,16 +18,44 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A part: its name, what it shows, and what runs it.
-type Part = (&'static str, &'static str, fn() -> Result<()>);
+/// What runs in a process of its own.
+struct Part {
+    name: &'static str,
+    shows: &'static str,
+    run: fn() -> Result<()>,
+}
 
-/// The parts, in the order in which they run.
-const PARTS: [Part; 5] = [
-    ("memory", "A million flows, an exchange behind each", population::memory),
-    ("evictions", "A million flows evicted at once", population::evictions),
-    ("flood", "Ten million SYNs, ten thousand live flows among them", flood::run),
-    ("curve", "Cost per in-order segment", curve::run),
-    ("allocations", "Allocations", allocations::run),
+impl Part {
+    const fn new(name: &'static str, shows: &'static str, run: fn() -> Result<()>) -> Self {
+        Self { name, shows, run }
+    }
+
+    fn named(name: &str) -> Result<&'static Self> {
+        PARTS.iter().find(|part| part.name == name).with_context(|| {
+            let known = PARTS.each_ref().map(|part| part.name).join(", ");
+            format!("no part is called '{name}'; there are {known}")
+        })
+    }
+
+    /// Runs it in a process of its own.
+    fn apart(&self) -> Result<()> {
+        println!("\n### {}\n", self.shows);
+        let own = env::current_exe()?;
+        let status = Command::new(own).args(["--bench", "--here", self.name]).status()?;
+        if !status.success() {
+            bail!("'{}' failed: {status}", self.name);
+        }
+        Ok(())
+    }
+}
+
+/// In the order in which they run.
+static PARTS: [Part; 5] = [
+    Part::new("memory", "A million flows, an exchange behind each", population::memory),
+    Part::new("evictions", "A million flows evicted at once", population::evictions),
+    Part::new("flood", "Ten million SYNs, ten thousand live flows among them", flood::run),
+    Part::new("curve", "Cost per in-order segment", curve::run),
+    Part::new("allocations", "Allocations", allocations::run),
 ];
 
 fn main() -> Result<()> {
@@ -39,25 +67,8 @@ fn main() -> Result<()> {
     let words: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     match words[..] {
-        ["--here", name] => part(name)?.2(),
-        [] => PARTS.iter().try_for_each(|(name, title, _)| apart(name, title)),
-        _ => words.iter().try_for_each(|name| apart(name, part(name)?.1)),
+        ["--here", name] => (Part::named(name)?.run)(),
+        [] => PARTS.iter().try_for_each(Part::apart),
+        _ => words.iter().try_for_each(|name| Part::named(name)?.apart()),
     }
-}
-
-fn part(name: &str) -> Result<Part> {
-    let known = PARTS.into_iter().find(|(part, ..)| *part == name);
-    let names = PARTS.map(|(name, ..)| name).join(", ");
-    known.with_context(|| format!("no part is called '{name}'; there are {names}"))
-}
-
-/// Runs a part in a process of its own.
-fn apart(name: &str, title: &str) -> Result<()> {
-    println!("\n### {title}\n");
-    let own = env::current_exe()?;
-    let status = Command::new(own).args(["--bench", "--here", name]).status()?;
-    if !status.success() {
-        bail!("'{name}' failed: {status}");
-    }
-    Ok(())
 }
