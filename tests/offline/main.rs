@@ -9,7 +9,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cases;
 mod command;
+mod differential;
 mod exchanges;
 mod file_source;
 mod flows;
@@ -18,6 +20,7 @@ mod follow;
 mod fuzz_corpus;
 mod layers;
 mod listener;
+mod losses;
 mod networks;
 mod schema;
 mod stream_properties;

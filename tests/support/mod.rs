@@ -1,8 +1,11 @@
 //! What tests share.
 
 pub(crate) mod agent;
+pub(crate) mod events;
 pub(crate) mod fuzz;
 pub(crate) mod network;
 pub(crate) mod packets;
 pub(crate) mod pcap;
 pub(crate) mod peers;
+pub(crate) mod script;
+pub(crate) mod show;

@@ -134,14 +134,16 @@ impl Peers {
 
     /// The client says something before what the server said last has reached it.
     pub(crate) fn client_pipelines(&mut self, text: &str) {
-        let seq = self.client_seq;
-        let ack = self.client_has;
-        self.say(self.client, self.server, seq, ack, ACK, text.as_bytes());
-        self.client_seq = seq.wrapping_add(text.len() as u32);
+        self.client_hurries(ACK, text.as_bytes());
     }
 
     pub(crate) fn client_says(&mut self, flags: u8, payload: &[u8]) {
         self.client_has = self.server_seq;
+        self.client_hurries(flags, payload);
+    }
+
+    /// The client says something, and acknowledges no more than it did before.
+    pub(crate) fn client_hurries(&mut self, flags: u8, payload: &[u8]) {
         let (seq, ack) = (self.client_seq, self.client_has);
         self.say(self.client, self.server, seq, ack, flags, payload);
         self.client_seq = seq.wrapping_add(taken(flags, payload));
@@ -149,6 +151,11 @@ impl Peers {
 
     pub(crate) fn server_says(&mut self, flags: u8, payload: &[u8]) {
         self.server_has = self.client_seq;
+        self.server_hurries(flags, payload);
+    }
+
+    /// The server says something, and acknowledges no more than it did before.
+    pub(crate) fn server_hurries(&mut self, flags: u8, payload: &[u8]) {
         let (seq, ack) = (self.server_seq, self.server_has);
         self.say(self.server, self.client, seq, ack, flags, payload);
         self.server_seq = seq.wrapping_add(taken(flags, payload));
