@@ -63,6 +63,10 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    /// Sequence numbers of the first bytes.
+    pub(crate) const CLIENT_FIRST: u32 = 1_001;
+    pub(crate) const SERVER_FIRST: u32 = 0xffff_ff01;
+
     pub(crate) fn new() -> Self {
         Self::between("10.0.0.5:51234", "10.0.0.1:80")
     }
@@ -71,10 +75,10 @@ impl Peers {
         Self {
             client: client.parse().unwrap(),
             server: server.parse().unwrap(),
-            client_seq: 1_000,
-            server_seq: 0xffff_ff00,
-            client_has: 0xffff_ff00,
-            server_has: 1_000,
+            client_seq: Self::CLIENT_FIRST - 1,
+            server_seq: Self::SERVER_FIRST - 1,
+            client_has: Self::SERVER_FIRST - 1,
+            server_has: Self::CLIENT_FIRST - 1,
             clock: START,
             seen: Vec::new(),
         }
