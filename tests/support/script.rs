@@ -23,7 +23,7 @@
 //! - `>! FIN`, `>! RST`: the end;
 //! - `! midstream` (first of all): there is no handshake;
 //! - `! again`, `! differs`: the last segment is seen once more, as it was, or other bytes in it;
-//! - `! swap`: the last two segments are seen in the other order;
+//! - `! late 2`: the segment before the last two is seen after them;
 //! - `! wait 5`: so many seconds pass.
 #![allow(dead_code, reason = "each test target uses a part")]
 
@@ -152,10 +152,13 @@ impl Stage {
                 copy.tcp.payload.fill(b'#');
                 peers.seen.push(copy);
             }
-            ("swap", _) => {
-                let times = (peers.seen[last - 1].time, peers.seen[last].time);
-                peers.seen.swap(last - 1, last);
-                (peers.seen[last - 1].time, peers.seen[last].time) = times;
+            ("late", count) => {
+                let first = last - count.parse::<usize>().unwrap();
+                let times: Vec<_> = peers.seen[first..].iter().map(|seen| seen.time).collect();
+                peers.seen[first..].rotate_left(1);
+                for (seen, time) in peers.seen[first..].iter_mut().zip(times) {
+                    seen.time = time;
+                }
             }
             ("wait", seconds) => peers.wait(seconds.parse::<u64>().unwrap() * 1_000 * MS),
             other => panic!("{other:?} does not happen"),

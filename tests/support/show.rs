@@ -15,19 +15,26 @@ const LONGEST_TEXT: usize = 96;
 
 /// All events of a dialogue. Header fields that are lines of it, `said`, are counted, not shown.
 pub(crate) fn show(events: &[Value], said: &HashSet<String>) -> String {
-    let mut shown = Shown { text: String::new(), said };
-    for (n, event) in events.iter().enumerate() {
-        let length = shown.text.len();
+    let block = |event: &Value| {
+        let mut shown = Shown { text: String::new(), said };
         match event["type"].as_str() {
             Some("exchange") => shown.exchange(event),
             Some("flow") => shown.flow(event),
             _ => shown.other(event),
         }
-        if n > 0 && shown.text.len() > length && event["type"] == "exchange" {
-            shown.text.insert(length, '\n');
+        shown.text
+    };
+    let blocks: Vec<_> = events.iter().map(block).filter(|block| !block.is_empty()).collect();
+    let mut text = String::new();
+    for same in blocks.chunk_by(PartialEq::eq) {
+        let is_exchange = same.iter().any(|block| block.contains("request "));
+        text += if is_exchange && !text.is_empty() { "\n" } else { "" };
+        text += same.first().map_or("", String::as_str);
+        if same.len() > 1 {
+            let _ = writeln!(text, "... {} times", same.len());
         }
     }
-    shown.text.trim_end().to_owned()
+    text.trim_end().to_owned()
 }
 
 struct Shown<'a> {
@@ -37,7 +44,9 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn line(&mut self, label: &str, what: &str) {
-        let _ = writeln!(self.text, "{label:9} {}", visible(what));
+        let line = format!("{label:9} {}", visible(what));
+        self.text += line.trim_end();
+        self.text.push('\n');
     }
 
     fn exchange(&mut self, event: &Value) {
@@ -48,14 +57,16 @@ impl Shown<'_> {
         }
         self.request(&event["request"]);
         self.response(&event["response"]);
-        let names: Vec<_> = list(&event["anomalies"]).filter_map(Value::as_str).collect();
+        let mut names: Vec<_> = list(&event["anomalies"]).filter_map(Value::as_str).collect();
+        names.sort_unstable();
         if !names.is_empty() {
             self.line("anomalies", &names.join(", "));
         }
         for counted in ["retransmitted", "out_of_order"] {
             let [up, down] = ["to_server", "to_client"].map(|way| event[counted][way].as_u64());
             if up.or(down).is_some() && (up, down) != (Some(0), Some(0)) {
-                self.line("segments", &format!("{counted} {}", event[counted]));
+                let [up, down] = [up, down].map(Option::unwrap_or_default);
+                self.line("segments", &format!("{counted}: {up} to the server, {down} back"));
             }
         }
         let known = ["type", "time", "flow", "index", "iface", "client", "server", "timing"];
@@ -106,7 +117,8 @@ impl Shown<'_> {
         for field in list(fields) {
             let line = format!("{}: {}", text(&field["name"]), text(&field["value"]));
             if !self.said.contains(&line) {
-                let _ = writeln!(self.text, "{indent}{}", visible(&line));
+                self.text += format!("{indent}{}", visible(&line)).trim_end();
+                self.text.push('\n');
             }
         }
     }
@@ -136,7 +148,7 @@ impl Shown<'_> {
         if body["truncated"] == true {
             line += ", truncated";
         }
-        if line != "0 bytes" {
+        if !["0 bytes", "0 bytes sent, null decoded"].contains(&&*line) {
             self.line("  body", &line);
         }
         let known = ["wire_bytes", "bytes", "encoding", "decoded", "text", "base64", "truncated"];
