@@ -15,8 +15,9 @@ use crate::support::pcap::{FIN, SYN};
 use crate::support::peers::Seen;
 use crate::support::script::{cases_in, play};
 
-/// More bytes than this are not fed one at a time: it would take long, and shows nothing more.
-const MOST_SINGLE_BYTES: usize = 300_000;
+/// More bytes than this are not fed one at a time, and so on for longer pieces: it would take long,
+/// and shows nothing more.
+const MOST_SINGLE_BYTES: usize = 20_000;
 
 /// A way to cut: how long the next piece is.
 type Cut<'a> = &'a mut dyn FnMut() -> usize;
