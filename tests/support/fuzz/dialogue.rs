@@ -1,7 +1,8 @@
 //! Bytes as what two HTTP peers say to each other, cut into segments in two ways.
 //!
 //! Half of the inputs are descriptions of valid messages, whose exchanges are known beforehand;
-//! the others are what is said, byte for byte. Where nothing is lost and nothing is malformed, the
+//! the others are what is said, byte for byte. Of some valid ones segments are lost: then no
+//! response may be on a request that it does not answer. Where nothing is lost or malformed, the
 //! cuts must make no difference: after malformed bytes they may, because the parser then looks
 //! for the next head at the start of a segment.
 
@@ -21,18 +22,26 @@ type Turns = Vec<(usize, Vec<u8>)>;
 
 pub(crate) fn run(data: &[u8]) {
     let mut cursor = Cursor(data);
-    let valid = cursor.u8() & 1 == 0;
+    let kind = cursor.u8();
+    let (valid, lossy) = (kind & 1 == 0, kind & 2 != 0);
     let seed = cursor.u16();
     let ends_well = cursor.u8() & 1 == 0;
     if valid {
         let (turns, expected) = valid_dialogue(&mut cursor);
         let whole = exchanges_of(&turns, None, true);
         assert_eq!(whole.iter().map(line).collect::<Vec<_>>(), expected);
-        assert_same(&whole, &exchanges_of(&turns, Some(seed), true));
+        let mut way = Way { dice: Dice(u64::from(seed)), lossy };
+        let cut = exchanges_of(&turns, Some(&mut way), true);
+        if lossy {
+            cut.iter().for_each(assert_not_mispaired);
+        } else {
+            assert_same(&whole, &cut);
+        }
     } else {
         let turns = raw_dialogue(cursor.0);
         let whole = exchanges_of(&turns, None, ends_well);
-        let cut = exchanges_of(&turns, Some(seed), ends_well);
+        let mut way = Way { dice: Dice(u64::from(seed)), lossy: false };
+        let cut = exchanges_of(&turns, Some(&mut way), ends_well);
         if is_all(&turns, &whole) {
             assert_same(&whole, &cut);
         }
@@ -45,6 +54,16 @@ fn assert_same(whole: &[Exchange], cut: &[Exchange]) {
     for (whole, cut) in whole.iter().zip(cut) {
         assert_eq!(whole.http, cut.http, "cuts make no difference");
     }
+}
+
+/// Where both have their token, it is the same.
+fn assert_not_mispaired(Exchange { http, .. }: &Exchange) {
+    let digit = |text: &[u8]| text.iter().copied().find(u8::is_ascii_digit);
+    let asked = http.request.as_ref().and_then(|request| digit(request.head.target()));
+    let answered = http.response.as_ref();
+    let answered = answered.and_then(|response| digit(response.head.head().value("x-token")?));
+    let of_one = asked.is_none() || answered.is_none() || asked == answered;
+    assert!(of_one, "{asked:?} is answered with {answered:?}");
 }
 
 /// 0xff: the client goes on; 0xfe: the server does. Neither is a byte of text.
@@ -91,14 +110,15 @@ fn valid_dialogue(cursor: &mut Cursor<'_>) -> (Turns, Vec<String>) {
         let (mut requests, mut responses) = (Vec::new(), Vec::new());
         for _ in 0..pipelined {
             let method = cursor.choice(&["GET", "POST", "HEAD", "PUT", "OPTIONS"]);
-            let target = format!("/{}", "x".repeat(usize::from(cursor.u8()) * 4));
+            let token = expected.len();
+            let target = format!("/{token}{}", "x".repeat(usize::from(cursor.u8()) * 4));
             requests.extend(format!("{method} {target} HTTP/1.1\r\n").bytes());
             let asked = message(cursor, &mut requests, true);
             for _ in 0..cursor.u8() % 3 {
                 responses.extend(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
             }
             let status = cursor.choice(&[200, 204, 304, 404]);
-            responses.extend(format!("HTTP/1.1 {status} X\r\n").bytes());
+            responses.extend(format!("HTTP/1.1 {status} X\r\nX-Token: {token}\r\n").bytes());
             let bodiless = method == "HEAD" || status == 204 || status == 304;
             let answered = message(cursor, &mut responses, !bodiless);
             expected.push(format!("{method} {target} {asked} -> {status} {answered}"));
@@ -157,23 +177,32 @@ fn line(exchange: &Exchange) -> String {
     format!("{request} -> {response}")
 }
 
-/// What the engine makes of it. With a seed each turn is cut, and its segments come twice or in
-/// another order here and there.
-fn exchanges_of(turns: &Turns, seed: Option<u16>, ends_well: bool) -> Vec<Exchange> {
+/// How what is said is cut, and what becomes of the segments.
+struct Way {
+    dice: Dice,
+    /// Whether some are lost.
+    lossy: bool,
+}
+
+/// What the engine makes of it. In its own way each turn is cut, and its segments come twice or in
+/// another order here and there, or not at all.
+fn exchanges_of(turns: &Turns, mut way: Option<&mut Way>, ends_well: bool) -> Vec<Exchange> {
     let mut settings = Settings::default();
     settings.http.keep_body_bytes = 1 << 20;
     let mut wire = Wire { warden: Warden::keeping(settings), next: [0xffff_ff00, 77], time: 0 };
     wire.say(CLIENT, TcpFlags::SYN, &[b""], &[0]);
     wire.say(SERVER, TcpFlags::SYN.with(TcpFlags::ACK), &[b""], &[0]);
-    let mut dice = seed.map(|seed| Dice(u64::from(seed)));
     for (speaker, bytes) in turns {
-        let parts = match &mut dice {
-            None => vec![&bytes[..]],
-            Some(dice) => dice.cut(bytes),
-        };
-        let order = match &mut dice {
-            None => vec![0],
-            Some(dice) => dice.order(parts.len()),
+        let (parts, order) = match &mut way {
+            None => (vec![&bytes[..]], vec![0]),
+            Some(Way { dice, lossy }) => {
+                let parts = dice.cut(bytes);
+                let mut order = dice.order(parts.len());
+                if *lossy {
+                    order.retain(|_| dice.roll(5) > 0);
+                }
+                (parts, order)
+            }
         };
         wire.say(*speaker, TcpFlags::ACK, &parts, &order);
     }
