@@ -239,7 +239,7 @@ fn token_of_request(request: &Value) -> Option<usize> {
 
 fn token_of_response(response: &Value) -> Option<usize> {
     let mut headers = response["headers"].as_array()?.iter();
-    let header = headers.find(|header| header["name"] == "X-Token")?;
+    let header = headers.find(|header| header["name"] == "X-Of")?;
     token(header["value"].as_str()?)
 }
 

@@ -81,7 +81,7 @@ fn request(token: usize, ask: Ask) -> String {
 fn response(token: usize, ask: Ask, answer: Answer) -> String {
     let head = |status, more: &str, body: &str| {
         let body = if matches!(ask, Ask::Head) { "" } else { body };
-        format!("HTTP/1.1 {status}\r\nX-Token: t{token:03}\r\n{more}\r\n{body}")
+        format!("HTTP/1.1 {status}\r\nX-Of: t{token:03}\r\n{more}\r\n{body}")
     };
     match answer {
         Answer::Length(bytes) | Answer::Hinted(bytes) => {

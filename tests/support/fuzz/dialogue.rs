@@ -61,7 +61,7 @@ fn assert_not_mispaired(Exchange { http, .. }: &Exchange) {
     let digit = |text: &[u8]| text.iter().copied().find(u8::is_ascii_digit);
     let asked = http.request.as_ref().and_then(|request| digit(request.head.target()));
     let answered = http.response.as_ref();
-    let answered = answered.and_then(|response| digit(response.head.head().value("x-token")?));
+    let answered = answered.and_then(|response| digit(response.head.head().value("x-of")?));
     let of_one = asked.is_none() || answered.is_none() || asked == answered;
     assert!(of_one, "{asked:?} is answered with {answered:?}");
 }
@@ -118,7 +118,7 @@ fn valid_dialogue(cursor: &mut Cursor<'_>) -> (Turns, Vec<String>) {
                 responses.extend(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
             }
             let status = cursor.choice(&[200, 204, 304, 404]);
-            responses.extend(format!("HTTP/1.1 {status} X\r\nX-Token: {token}\r\n").bytes());
+            responses.extend(format!("HTTP/1.1 {status} X\r\nX-Of: {token}\r\n").bytes());
             let bodiless = method == "HEAD" || status == 204 || status == 304;
             let answered = message(cursor, &mut responses, !bodiless);
             expected.push(format!("{method} {target} {asked} -> {status} {answered}"));
