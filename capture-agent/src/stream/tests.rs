@@ -23,7 +23,7 @@ impl Bench {
     fn segment(&mut self, time: u64, seq: u32, flags: TcpFlags, payload: &[u8]) {
         let segment =
             Segment { time: Timestamp(time), flags, ..segment(seq, payload.len() as u32, payload) };
-        let mark = Mark { time: segment.time, acked: 0, conflict: false };
+        let mark = Mark { time: segment.time, ..Mark::default() };
         let out = &mut self.out;
         self.stream.accept(&segment, mark, &self.rules, &mut |chunk| out.push(show(chunk)));
     }
@@ -250,7 +250,7 @@ fn a_cut_capture_leaves_a_gap() {
     let mut bench = Bench::opened(99);
     let segment = segment(100, 10, b"abc");
     let out = &mut bench.out;
-    let mark = Mark { time: Timestamp(0), acked: 0, conflict: false };
+    let mark = Mark { time: Timestamp(0), ..Mark::default() };
     bench.stream.accept(&segment, mark, &bench.rules, &mut |chunk| out.push(show(chunk)));
     bench.data(110, "k");
     bench.ack(111);
@@ -304,7 +304,7 @@ fn copies_that_differ_are_counted_and_marked() {
     bench.data(106, "gh");
     let mut conflicts = Vec::new();
     let missing = segment(100, 4, b"abcd");
-    let mark = Mark { time: Timestamp(0), acked: 0, conflict: false };
+    let mark = Mark { time: Timestamp(0), ..Mark::default() };
     bench.stream.accept(&missing, mark, &bench.rules, &mut |chunk| {
         if let Chunk::Data { mark, .. } = chunk {
             conflicts.push(mark.conflict);
