@@ -244,12 +244,12 @@ impl Engine {
     ) {
         self.count(index);
         let Some(flow) = self.table.flow_mut(index) else { return };
-        let (before, is_at) = (flow.tally(), flow.is_at(segment));
+        let before = flow.tally();
         let finding = flow.find(segment);
         self.settle(index, before, listener);
         match finding {
-            Finding::Alone if is_at => self.feed(index, segment, false, listener),
             Finding::Alone => {}
+            Finding::InPlace => self.feed(index, segment, false, listener),
             Finding::Lost(strays) => {
                 for stray in &strays {
                     self.feed(index, &stray.segment(), true, listener);

@@ -77,6 +77,13 @@ impl Stray {
         are_near(self.end(), segment.ack) && are_near(self.segment.ack, segment.seq)
     }
 
+    /// Whether it is this segment, as when a second interface shows it.
+    #[must_use]
+    pub fn is_copy_of(&self, segment: &Segment<'_>) -> bool {
+        let end = segment.seq.plus(segment.seq_len());
+        self.end() == end && self.segment.ack == segment.ack
+    }
+
     /// Whether another segment of its direction says more than it did itself.
     #[must_use]
     pub fn is_followed_by(&self, segment: &Segment<'_>) -> bool {

@@ -17,6 +17,8 @@ const PROOF: u32 = 3;
 pub(in crate::engine) enum Finding {
     /// Nothing, as nothing agrees with it.
     Alone,
+    /// Its data is in place; nothing agrees with its acknowledgement.
+    InPlace,
     /// The flow has come there while nothing of it was seen. These came before.
     Lost(Vec<Stray>),
     /// The flow is over, and this is the next one. These came before.
@@ -57,16 +59,12 @@ impl Conversation {
             strays.sort_by_key(|stray| stray.segment().time);
             return if is_next { Finding::Succeeded(strays) } else { Finding::Lost(strays) };
         }
-        let is_kept = |stray: &Stray| stray.agrees_with(segment) && !stray.is_followed_by(segment);
-        if !before.iter().any(is_kept) {
-            side.stream.keep_stray(Stray::new(segment, data == Place::Near, run));
+        let is_in_place = data == Place::Near && !is_next;
+        if !before.iter().any(|stray| stray.is_copy_of(segment)) {
+            let stray = Stray::new(segment, is_in_place, run);
+            side.stream.keep_stray(stray);
         }
-        Finding::Alone
-    }
-
-    /// Whether a segment lies where its own direction is, whatever it acknowledges.
-    pub(in crate::engine) fn is_at(&self, segment: &Segment<'_>) -> bool {
-        self.places_of(segment).0 == Place::Near
+        if is_in_place { Finding::InPlace } else { Finding::Alone }
     }
 
     /// Where a segment and its acknowledgement lie. SYN and RST go by rules of their own.
