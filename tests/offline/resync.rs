@@ -1,11 +1,12 @@
 //! Segments that lie where their flow is not: losses, the next connection between the same ends
 //! with its handshake unseen, forgeries, and duplicates from long ago.
 
+use capture_agent::engine::Settings;
 use capture_agent::flow::CloseReason;
 use capture_agent::segment::Timestamp;
 
 use crate::support::pcap::{ACK, FIN};
-use crate::support::peers::{MS, Peers, START, Seen, Watch, settings, watch};
+use crate::support::peers::{MS, Peers, START, Seen, Watch, settings, watch, watch_with};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -186,6 +187,21 @@ fn a_forged_acknowledgement_skips_nothing() {
 }
 
 #[test]
+fn a_broken_acknowledgement_costs_no_data_and_skips_nothing() {
+    let mut peers = exchange();
+    peers.client(NEXT_REQUEST);
+    let broken = peers.seen.last_mut().unwrap();
+    broken.tcp.ack = broken.tcp.ack.wrapping_add(100 * MIB);
+    let mut again = broken.clone();
+    again.iface = 1;
+    peers.seen.push(again);
+    assert_eq!(watch(&peers).lines(), ["GET /a -> 200 hi", "GET /b -> ?"]);
+    peers.server(NEXT_RESPONSE);
+    let server = watch(&peers).flows[0].to_client;
+    assert_eq!((server.bytes, server.gap_bytes), (80, 0));
+}
+
+#[test]
 fn what_both_sides_have_passed_unseen_is_a_loss() {
     for (client, server) in [(0, 100 * MIB), (500, 1_000 * MIB), (100 * MIB, 0)] {
         let mut peers = exchange();
@@ -248,13 +264,34 @@ fn a_large_window_is_sent_again_on_the_same_flow() {
         peers.client_says(ACK, &block);
     }
     // The first of them was lost behind the tap, and nobody has acknowledged the others.
-    let again: Vec<Seen> = peers.seen[6..12].to_vec();
-    peers.seen.extend(again);
+    let again: Vec<Seen> = peers.seen[6..11].to_vec();
     peers.server(NEXT_RESPONSE);
-    let watch = watch(&peers);
+    let response = peers.seen.pop().unwrap();
+    let mut watch = Watch::new(Settings::default());
+    watch.see(peers.seen.iter().chain(&again));
+    // It is known for what it is, and need not wait to be confirmed.
+    assert!(watch.engine.memory() < 10_000);
+    watch.see([&response]);
+    watch.finish();
     assert_eq!(closes(&watch), [CloseReason::End]);
-    assert_eq!(watch.flows[0].to_server.retransmitted_segments, 6);
+    assert_eq!(watch.flows[0].to_server.retransmitted_segments, 5);
     assert_eq!(watch.exchanges.len(), 2);
+}
+
+#[test]
+fn what_waits_behind_a_hole_is_where_its_stream_is() {
+    let mut peers = exchange();
+    peers.client("POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 18874368\r\n\r\n");
+    let block = vec![b'x'; MIB as usize];
+    for _ in 0..18 {
+        peers.client_says(ACK, &block);
+    }
+    let late = peers.seen.remove(6);
+    peers.seen.push(late);
+    let mut settings = Settings::default();
+    settings.stream.held_bytes = 64 << 20;
+    let watch = watch_with(&peers, settings);
+    assert_eq!(watch.exchanges[1].http.request.as_ref().unwrap().body.wire_bytes, 18 << 20);
 }
 
 #[test]

@@ -348,9 +348,12 @@ impl Pair {
                 model.acknowledged(ISN + 1 + at);
             }
             Op::KeepAlive { len } => {
-                let Some(next) = model.next else { return };
-                bench.accept(next - 1, TcpFlags::ACK, &b"?"[..len]);
-                model.accept(bench.now, next - 1, TcpFlags::ACK, &b"?"[..len]);
+                if model.next.is_none() {
+                    return;
+                }
+                let at = model.first + bench.stream.offset() - 1;
+                bench.accept(at, TcpFlags::ACK, &b"?"[..len]);
+                model.accept(bench.now, at, TcpFlags::ACK, &b"?"[..len]);
             }
             Op::Expire => {
                 bench.expire();

@@ -224,7 +224,7 @@ impl Engine {
         if flow.is_left_by(segment) {
             flow.touch(segment.time);
             self.table.touch(index, phase);
-            self.take_stray(index, segment, listener);
+            self.resync(index, segment, listener);
         } else if flow.is_shown_again(segment) {
             flow.touch(segment.time);
             self.counters.segments_shown_again += 1;
@@ -236,12 +236,7 @@ impl Engine {
     }
 
     /// Takes a segment that lies where its flow is not.
-    fn take_stray(
-        &mut self,
-        index: FlowIndex,
-        segment: &Segment<'_>,
-        listener: &mut impl Listener,
-    ) {
+    fn resync(&mut self, index: FlowIndex, segment: &Segment<'_>, listener: &mut impl Listener) {
         self.count(index);
         let Some(flow) = self.table.flow_mut(index) else { return };
         let before = flow.tally();

@@ -49,8 +49,9 @@ impl Conversation {
         let before = side.stream.strays();
         let is_followed =
             |stray: &Stray| stray.agrees_with(segment) && stray.is_followed_by(segment);
-        let in_row = |stray: &&Stray| segment.wire_len > 0 && stray.end() == segment.seq;
-        let run = before.iter().filter(in_row).map(|stray| stray.run + 1).max().unwrap_or(1);
+        let is_in_row = |stray: &&Stray| segment.wire_len > 0 && stray.end() == segment.seq;
+        let agreeing = before.iter().filter(|stray| stray.agrees_with(segment));
+        let run = agreeing.filter(is_in_row).map(|stray| stray.run + 1).max().unwrap_or(1);
         let is_repeated = if is_next { run >= PROOF } else { before.iter().any(is_followed) };
         let is_answer = |stray: &Stray| stray.is_answered_by(segment);
         if is_repeated || other.stream.strays().iter().any(is_answer) {
@@ -77,10 +78,7 @@ impl Conversation {
         let stream = &self.side(direction).stream;
         let data = stream.place_of(segment.seq, segment.seq.plus(segment.seq_len()));
         let other = &self.side(direction.reverse()).stream;
-        let ack = match flags.ack() {
-            true => other.place_of(segment.ack, segment.ack),
-            false => Place::Unknown,
-        };
-        (data, ack)
+        let ack = flags.ack().then(|| other.place_of(segment.ack, segment.ack));
+        (data, ack.unwrap_or(Place::Unknown))
     }
 }
