@@ -23,6 +23,7 @@ mod layers;
 mod listener;
 mod losses;
 mod networks;
+mod resync;
 mod schema;
 mod stream_properties;
 mod trouble;

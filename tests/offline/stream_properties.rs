@@ -60,11 +60,11 @@ impl Model {
             }
             self.fin.get_or_insert(end);
         }
-        let seen_until = self.held.last_key_value().map_or(next, |(last, _)| last + 1);
+        let was_late = self.held.last_key_value().is_some_and(|(last, _)| at.max(next) <= *last);
         if self.held.is_empty() && end > next && !payload.is_empty() {
             self.since = time;
         }
-        self.counters.out_of_order += u64::from(at > seen_until && !payload.is_empty());
+        let before = self.counters;
         for (position, byte) in (at..).zip(payload) {
             if position < next {
                 self.counters.retransmitted_bytes += 1;
@@ -79,7 +79,13 @@ impl Model {
                 self.counters.bytes += 1;
             }
         }
+        let counters = &mut self.counters;
+        let is_news = counters.bytes > before.bytes;
+        let is_repeated = counters.retransmitted_bytes > before.retransmitted_bytes;
+        counters.out_of_order += u64::from(was_late && is_news);
+        counters.retransmitted_segments += u64::from(is_repeated);
         self.release();
+        self.pass_over_acknowledged();
     }
 
     fn acknowledged(&mut self, ack: u64) {
@@ -87,10 +93,20 @@ impl Model {
             self.anchor(ack);
         } else if ack > self.acked {
             self.acked = ack;
-            let until = self.fin.map_or(ack, |fin| fin.min(ack));
-            while self.next.unwrap() < until {
-                self.go_up();
-            }
+            self.release();
+            self.pass_over_acknowledged();
+        }
+    }
+
+    /// What is acknowledged goes up, but for a byte at the end that may be a FIN.
+    fn pass_over_acknowledged(&mut self) {
+        let may_be_fin = self.fin.is_none() && self.held.is_empty();
+        if may_be_fin && self.acked == self.next.unwrap() + 1 {
+            return;
+        }
+        let until = self.fin.map_or(self.acked, |fin| fin.min(self.acked));
+        while self.next.unwrap() < until {
+            self.go_up();
             self.release();
         }
     }
@@ -270,7 +286,7 @@ impl Bench {
             payload,
             wire_len: payload.len() as u32,
         };
-        let mark = Mark { time: segment.time, acked: 0, conflict: false };
+        let mark = Mark { time: segment.time, ..Mark::default() };
         self.act(|stream, rules, sink| stream.accept(&segment, mark, rules, sink));
     }
 
@@ -332,9 +348,12 @@ impl Pair {
                 model.acknowledged(ISN + 1 + at);
             }
             Op::KeepAlive { len } => {
-                let Some(next) = model.next else { return };
-                bench.accept(next - 1, TcpFlags::ACK, &b"?"[..len]);
-                model.accept(bench.now, next - 1, TcpFlags::ACK, &b"?"[..len]);
+                if model.next.is_none() {
+                    return;
+                }
+                let at = model.first + bench.stream.offset() - 1;
+                bench.accept(at, TcpFlags::ACK, &b"?"[..len]);
+                model.accept(bench.now, at, TcpFlags::ACK, &b"?"[..len]);
             }
             Op::Expire => {
                 bench.expire();

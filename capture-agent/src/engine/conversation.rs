@@ -3,6 +3,8 @@
 //! Follows RFC 9293 section 3.5 for how a connection opens and ends. Invariant: while nothing is
 //! said it takes little room, for there may be a million of it.
 
+mod resync;
+
 use super::Settings;
 use super::desk::Desk;
 use super::side::{Side, Tally, tell};
@@ -13,6 +15,7 @@ use crate::http::{self, Connection, Ending, Resting};
 use crate::listener::Listener;
 use crate::segment::{Endpoint, IfaceId, Segment, Timestamp};
 use crate::stream::{Chunk, Counters, Mark, Stream};
+pub(super) use resync::Finding;
 
 /// A reset further from what is expected is not believed (RFC 9293 section 3.5.3): anybody can
 /// send one. Wide enough for what may have been lost before it.
@@ -182,10 +185,12 @@ impl Conversation {
         elsewhere && !is_news && side.stream.has_seen(segment)
     }
 
-    /// Takes a segment. Returns whether it was believed: a reset out of the window is not.
+    /// Takes a segment, and its acknowledgement if that can be believed. Returns whether the
+    /// segment was: a reset out of the window is not.
     pub(super) fn take(
         &mut self,
         segment: &Segment<'_>,
+        acknowledges: bool,
         desk: &mut Desk,
         listener: &mut impl Listener,
     ) -> bool {
@@ -194,7 +199,7 @@ impl Conversation {
         self.handshake.observe(direction, segment);
         let flags = segment.flags;
         let rules = desk.settings.stream;
-        if flags.ack() && !flags.rst() {
+        if acknowledges && flags.ack() && !flags.rst() {
             self.with_stream(direction.reverse(), desk, listener, |stream, sink| {
                 stream.acknowledged(segment.ack, &rules, sink);
             });
@@ -207,7 +212,7 @@ impl Conversation {
         side.from_start |= flags.syn();
         let distance = side.stream.distance(segment.seq);
         let acked = if flags.ack() { other.stream.offset_of(segment.ack) } else { 0 };
-        let mark = Mark { time: segment.time, acked, conflict: false };
+        let mark = Mark { time: segment.time, acked, ..Mark::default() };
         self.with_stream(direction, desk, listener, |stream, sink| {
             stream.accept(segment, mark, &rules, sink);
         });
@@ -226,7 +231,7 @@ impl Conversation {
     /// Counts a segment that came after the end.
     pub(super) fn take_stray(&mut self, segment: &Segment<'_>, desk: &Desk) {
         let (side, _) = self.sides_mut(self.direction_from(segment.src));
-        let mark = Mark { time: segment.time, acked: 0, conflict: false };
+        let mark = Mark { time: segment.time, acked: 0, ..Mark::default() };
         side.stream.accept(segment, mark, &desk.settings.stream, &mut |_| {});
     }
 
@@ -253,6 +258,13 @@ impl Conversation {
     ) {
         for direction in Direction::BOTH {
             self.finish_side(direction, desk);
+        }
+        for direction in Direction::BOTH {
+            let (side, other) = self.sides_mut(direction);
+            // Its FIN was not seen, but the other side has acknowledged it and said its own.
+            if other.finished && !side.finished && side.stream.end_at_acknowledgement() {
+                self.finish_side(direction, desk);
+            }
         }
         if self.to_server.finished && self.to_client.finished {
             self.close(CloseReason::Fin, now, http::State::Cut, desk, listener);

@@ -18,8 +18,8 @@ use crate::http::{self, HttpRules};
 use crate::listener::{FlowView, Listener};
 use crate::segment::{IfaceId, Segment, Timestamp};
 use crate::selection::PortSet;
-use crate::stream;
-use conversation::Conversation;
+use crate::stream::{self, Stray};
+use conversation::{Conversation, Finding};
 use desk::Desk;
 use holes::Holes;
 
@@ -220,18 +220,71 @@ impl Engine {
 
     fn take(&mut self, index: FlowIndex, segment: &Segment<'_>, listener: &mut impl Listener) {
         let Some(flow) = self.table.flow_mut(index) else { return };
-        let before = flow.tally();
-        flow.touch(segment.time);
-        if flow.is_shown_again(segment) {
+        let phase = flow.phase();
+        if flow.is_left_by(segment) {
+            flow.touch(segment.time);
+            self.table.touch(index, phase);
+            self.resync(index, segment, listener);
+        } else if flow.is_shown_again(segment) {
+            flow.touch(segment.time);
             self.counters.segments_shown_again += 1;
-        } else if flow.is_closed() {
+            self.table.touch(index, phase);
+        } else {
+            self.count(index);
+            self.feed(index, segment, true, listener);
+        }
+    }
+
+    /// Takes a segment that lies where its flow is not.
+    fn resync(&mut self, index: FlowIndex, segment: &Segment<'_>, listener: &mut impl Listener) {
+        self.count(index);
+        let Some(flow) = self.table.flow_mut(index) else { return };
+        let before = flow.tally();
+        let finding = flow.find(segment);
+        self.settle(index, before, listener);
+        match finding {
+            Finding::Alone => {}
+            Finding::InPlace => self.feed(index, segment, false, listener),
+            Finding::Lost(strays) => {
+                for stray in &strays {
+                    self.feed(index, &stray.segment(), true, listener);
+                }
+                self.feed(index, segment, true, listener);
+            }
+            Finding::Succeeded(strays) => {
+                self.remove(index, CloseReason::Reused, self.desk.now, listener);
+                for segment in strays.iter().map(Stray::segment).chain([*segment]) {
+                    if let Some(index) = self.flow_of(&segment, listener) {
+                        self.feed(index, &segment, true, listener);
+                    }
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, index: FlowIndex) {
+        if self.table.flow(index).is_some_and(Conversation::is_closed) {
             self.counters.segments_after_close += 1;
-            flow.take_stray(segment, &self.desk);
         } else {
             self.counters.segments_in_flows += 1;
-            if !flow.take(segment, &mut self.desk, listener) {
-                self.counters.resets_ignored += 1;
-            }
+        }
+    }
+
+    /// Gives a segment to its flow.
+    fn feed(
+        &mut self,
+        index: FlowIndex,
+        segment: &Segment<'_>,
+        acknowledges: bool,
+        listener: &mut impl Listener,
+    ) {
+        let Some(flow) = self.table.flow_mut(index) else { return };
+        let before = flow.tally();
+        flow.touch(segment.time);
+        if flow.is_closed() {
+            flow.take_stray(segment, &self.desk);
+        } else if !flow.take(segment, acknowledges, &mut self.desk, listener) {
+            self.counters.resets_ignored += 1;
         }
         let phase = flow.phase();
         self.table.touch(index, phase);

@@ -1,9 +1,10 @@
 //! What comes out of a stream.
 
+use super::Disorder;
 use crate::segment::Timestamp;
 
 /// What is known of the segment that bytes came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// When it was seen.
     pub time: Timestamp,
@@ -11,6 +12,9 @@ pub struct Mark {
     pub acked: u64,
     /// Whether another copy of some of its bytes differed.
     pub conflict: bool,
+    /// How it stood with the stream when the bytes came out, this segment included; filled in by
+    /// the stream.
+    pub disorder: Disorder,
 }
 
 /// What comes out of a stream, in order.

@@ -10,7 +10,7 @@ use super::{Mark, Overlap};
 
 /// What a piece costs beside its bytes: its entry, and the allocator's share. Counted, so that
 /// many tiny pieces cannot take more memory than the limit says.
-const PIECE_COST: usize = 96;
+const PIECE_COST: usize = 104;
 
 #[derive(Debug)]
 struct Piece {

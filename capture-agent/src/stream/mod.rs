@@ -6,50 +6,26 @@
 //! once, as data or as part of a gap; what is held stays under [`Rules::held_bytes`].
 
 mod chunk;
+mod counters;
 mod held;
+mod place;
 mod rules;
+mod trouble;
 
 use crate::segment::{Segment, SeqNum, Timestamp};
 pub use chunk::{Chunk, Mark};
-use held::Held;
+pub use counters::{Counters, Disorder};
+pub use place::{NEARBY, Place, Stray};
 pub use rules::{Deliver, Overlap, Rules};
+use trouble::Trouble;
 
-/// What is further ahead than this is not believed: no window is larger (RFC 7323 section 2.3),
-/// and one forged segment must not skip a stream ahead.
+/// What is further ahead than this is not believed: no window is larger (RFC 7323 section 2.3).
+/// From half the way on, [`Stream::place_of`] wants it confirmed.
 const MAX_AHEAD: i32 = 1 << 30;
 
 /// What is further behind is taken to be acknowledged. With [`MAX_AHEAD`] it stays under 2^31, from
 /// where on a sequence number ahead cannot be told from one behind.
 const MAX_UNACKNOWLEDGED: i32 = MAX_AHEAD / 2;
-
-/// What happened to a stream so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Segments with payload, SYN, FIN or RST: those that only acknowledge do not count.
-    pub segments: u64,
-    /// Payload bytes that were seen, each once.
-    pub bytes: u64,
-    /// Payload bytes that were seen again.
-    pub retransmitted_bytes: u64,
-    /// Payload bytes that were seen again with another value.
-    pub conflicting_bytes: u64,
-    /// Segments that left a hole before them: what belongs there was late, or lost.
-    pub out_of_order: u64,
-    /// Bytes that were sent but not seen.
-    pub gap_bytes: u64,
-}
-
-/// What most streams never need, so that a quiet one stays small.
-#[derive(Debug, Default)]
-struct Trouble {
-    held: Held,
-    /// When the oldest of what is held came, or the hole before it was last made smaller.
-    since: Timestamp,
-    retransmitted_bytes: u64,
-    conflicting_bytes: u64,
-    out_of_order: u64,
-    gap_bytes: u64,
-}
 
 /// One direction of a flow.
 ///
@@ -80,20 +56,17 @@ impl Stream {
     pub fn counters(&self) -> Counters {
         let (mut counters, held) = match self.trouble.as_deref() {
             None => (Counters::default(), 0),
-            Some(trouble) => (
-                Counters {
-                    retransmitted_bytes: trouble.retransmitted_bytes,
-                    conflicting_bytes: trouble.conflicting_bytes,
-                    out_of_order: trouble.out_of_order,
-                    gap_bytes: trouble.gap_bytes,
-                    ..Counters::default()
-                },
-                trouble.held.bytes() as u64,
-            ),
+            Some(trouble) => (trouble.counters, trouble.held.bytes() as u64),
         };
         counters.segments = self.segments;
         counters.bytes = self.offset - counters.gap_bytes + held;
         counters
+    }
+
+    /// How much of what happened so far speaks of a bad network.
+    #[must_use]
+    pub fn disorder(&self) -> Disorder {
+        self.trouble.as_deref().map_or(Disorder::default(), |trouble| trouble.counters.disorder())
     }
 
     /// Stream offset of the byte that is expected next.
@@ -118,8 +91,7 @@ impl Stream {
     /// Bytes of memory that the stream takes beyond its own size.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let cost = |trouble: &Trouble| size_of::<Trouble>() + trouble.held.cost();
-        self.trouble.as_deref().map_or(0, cost)
+        self.trouble.as_deref().map_or(0, Trouble::cost)
     }
 
     /// Bytes that were seen and that their receiver has not acknowledged, as far as was seen; of
@@ -211,9 +183,10 @@ impl Stream {
         let seen = usize::try_from(-i64::from(ahead)).unwrap_or(0).min(segment.payload.len());
         let (seen, fresh) = segment.payload.split_at(seen);
         if !seen.is_empty() {
-            self.trouble().retransmitted_bytes += seen.len() as u64;
+            self.trouble().seen_again(seen.len());
         }
         if fresh.is_empty() {
+            self.pass_over_acknowledged(rules, sink);
             return;
         }
         let may_go = rules.deliver == Deliver::InOrder && ahead <= 0;
@@ -224,8 +197,9 @@ impl Stream {
             self.go_up(fresh, mark, sink);
             return;
         }
-        self.hold(fresh, u64::try_from(ahead).unwrap_or(0), mark, rules);
+        self.hold(fresh, u64::try_from(ahead).unwrap_or(0), seen.is_empty(), mark, rules);
         self.release(rules, sink);
+        self.pass_over_acknowledged(rules, sink);
         while self.held_bytes() > rules.held_bytes {
             self.give_way(sink);
             self.release(rules, sink);
@@ -249,17 +223,19 @@ impl Stream {
             return;
         }
         self.acked = ack;
-        let mut until = self.offset.saturating_add_signed(ahead.into());
-        if self.fin_seen {
-            // FIN has a sequence number of its own, but no byte.
-            until = until.min(self.offset_of(self.fin));
-        }
-        while self.offset < until {
-            self.release(rules, sink);
-            let hole_end = self.held_first().map_or(until, |first| first.min(until));
-            self.gap_until(hole_end, sink);
-        }
         self.release(rules, sink);
+        self.pass_over_acknowledged(rules, sink);
+    }
+
+    /// Nobody speaks after FIN: the receiver, who has said its own, has acknowledged one more than
+    /// the last byte that was seen, and that was a FIN. Returns whether it was.
+    pub fn end_at_acknowledgement(&mut self) -> bool {
+        let is_fin = self.anchored && self.may_be_fin(self.acked);
+        if is_fin {
+            self.fin_seen = true;
+            self.fin = self.next;
+        }
+        is_fin
     }
 
     /// Gives up a hole that has been open for too long.
@@ -275,7 +251,8 @@ impl Stream {
         }
     }
 
-    /// Nothing more will come: holes are gaps, and so is what was sent before a FIN.
+    /// Nothing more will come: holes are gaps, and so is what was sent before a FIN. One more than
+    /// the last byte, acknowledged and not seen, was a FIN itself.
     pub fn finish(&mut self, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
         while self.held_first().is_some() {
             self.give_way(sink);
@@ -283,6 +260,7 @@ impl Stream {
         if self.fin_seen {
             self.gap_until(self.offset_of(self.fin), sink);
         }
+        self.forget_strays();
     }
 
     fn anchor(&mut self, next: SeqNum) {
@@ -309,21 +287,52 @@ impl Stream {
         self.trouble.as_deref().map_or(0, |trouble| trouble.held.cost())
     }
 
-    /// Keeps payload that begins `ahead` of what is expected next.
-    fn hold(&mut self, bytes: &[u8], ahead: u64, mark: Mark, rules: &Rules) {
+    /// Whether an acknowledgement may be that of a FIN which was not seen, and of nothing else.
+    fn may_be_fin(&self, ack: SeqNum) -> bool {
+        ack - self.next == 1 && !self.fin_seen && self.held_first().is_none()
+    }
+
+    /// What is acknowledged and was not seen is a gap.
+    fn pass_over_acknowledged(
+        &mut self,
+        rules: &Rules,
+        sink: &mut (impl FnMut(Chunk<'_>) + ?Sized),
+    ) {
+        if self.acked - self.next <= 0 || self.may_be_fin(self.acked) {
+            return;
+        }
+        let mut until = self.offset_of(self.acked);
+        if self.fin_seen {
+            // FIN has a sequence number of its own, but no byte.
+            until = until.min(self.offset_of(self.fin));
+        }
+        while self.offset < until {
+            let hole_end = self.held_first().map_or(until, |first| first.min(until));
+            self.gap_until(hole_end, sink);
+            self.release(rules, sink);
+        }
+    }
+
+    /// Keeps payload that begins `ahead` of what is expected next, of a segment all of which may
+    /// be new.
+    fn hold(&mut self, bytes: &[u8], ahead: u64, is_new: bool, mark: Mark, rules: &Rules) {
         let offset = self.offset + ahead;
         let trouble = self.trouble();
         if trouble.held.is_empty() {
             trouble.since = mark.time;
         }
-        let seen_until = trouble.held.end().unwrap_or(offset - ahead);
-        trouble.out_of_order += u64::from(offset > seen_until);
+        let was_late = trouble.held.end().is_some_and(|end| offset < end);
         let kept = trouble.held.insert(offset, bytes, mark, rules.overlap);
-        trouble.retransmitted_bytes += (bytes.len() - kept.fresh) as u64;
-        trouble.conflicting_bytes += kept.conflicting as u64;
+        let again = bytes.len() - kept.fresh;
+        let counters = &mut trouble.counters;
+        counters.out_of_order += u64::from(was_late && kept.fresh > 0);
+        counters.retransmitted_bytes += again as u64;
+        counters.retransmitted_segments += u64::from(is_new && again > 0);
+        counters.conflicting_bytes += kept.conflicting as u64;
     }
 
     fn go_up(&mut self, bytes: &[u8], mark: Mark, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
+        let mark = Mark { disorder: self.disorder(), ..mark };
         sink(Chunk::Data { offset: self.offset, bytes, mark });
         self.advance(bytes.len() as u64);
     }
@@ -332,7 +341,7 @@ impl Stream {
         let len = end.saturating_sub(self.offset);
         if len > 0 {
             sink(Chunk::Gap { offset: self.offset, len });
-            self.trouble().gap_bytes += len;
+            self.trouble().counters.gap_bytes += len;
             self.advance(len);
         }
     }

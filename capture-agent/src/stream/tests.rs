@@ -23,7 +23,7 @@ impl Bench {
     fn segment(&mut self, time: u64, seq: u32, flags: TcpFlags, payload: &[u8]) {
         let segment =
             Segment { time: Timestamp(time), flags, ..segment(seq, payload.len() as u32, payload) };
-        let mark = Mark { time: segment.time, acked: 0, conflict: false };
+        let mark = Mark { time: segment.time, ..Mark::default() };
         let out = &mut self.out;
         self.stream.accept(&segment, mark, &self.rules, &mut |chunk| out.push(show(chunk)));
     }
@@ -87,7 +87,7 @@ fn reordered_segments_wait_for_the_one_before_them() {
     bench.came_out(&[]);
     bench.data(100, "abc");
     bench.came_out(&["0:abc", "3:def", "6:ghi", "9:jkl"]);
-    // The third one was late itself.
+    // The last two were late; those before them only left holes.
     assert_eq!(bench.stream.counters().out_of_order, 2);
     assert_eq!(bench.stream.held_bytes(), 0);
     assert_eq!(bench.stream.hole_since(), None);
@@ -101,7 +101,48 @@ fn a_retransmission_comes_up_once_and_is_counted() {
     bench.data(101, "bcde");
     bench.came_out(&["0:abc", "3:de"]);
     assert_eq!(bench.stream.counters().retransmitted_bytes, 5);
+    assert_eq!(bench.stream.counters().retransmitted_segments, 2);
     assert_eq!(bench.stream.counters().bytes, 5);
+}
+
+#[test]
+fn a_segment_that_repeats_what_has_gone_up_and_what_is_held_counts_once() {
+    let mut bench = Bench::opened(99);
+    bench.data(100, "abc");
+    bench.data(106, "ghi");
+    bench.data(107, "h");
+    bench.data(102, "cdefg");
+    bench.came_out(&["0:abc", "3:def", "6:ghi"]);
+    let counters = bench.stream.counters();
+    assert_eq!((counters.retransmitted_segments, counters.retransmitted_bytes), (2, 3));
+    assert_eq!(counters.out_of_order, 1);
+}
+
+#[test]
+fn a_hole_that_nobody_fills_is_no_matter_of_order() {
+    let mut bench = Bench::opened(99);
+    bench.data(103, "def");
+    bench.ack(106);
+    bench.came_out(&["0:gap 3", "3:def"]);
+    assert_eq!(bench.stream.disorder(), Disorder::default());
+}
+
+#[test]
+fn bytes_know_what_disorder_there_was_when_they_came_out() {
+    let mut bench = Bench::opened(99);
+    let mut stood = Vec::new();
+    for (seq, payload) in [(103, "def"), (103, "def"), (100, "abc"), (100, "abcdefg")] {
+        let segment = segment(seq, payload.len() as u32, payload.as_bytes());
+        bench.stream.accept(&segment, Mark::default(), &bench.rules, &mut |chunk| {
+            if let Chunk::Data { mark: Mark { disorder, .. }, .. } = chunk {
+                stood.push((disorder.retransmitted, disorder.out_of_order));
+            }
+        });
+    }
+    assert_eq!(stood, [(1, 1), (1, 1), (2, 1)]);
+    let later = Disorder { retransmitted: 1, out_of_order: 4 };
+    let earlier = Disorder { retransmitted: u32::MAX, out_of_order: 1 };
+    assert_eq!(later.since(earlier), Disorder { retransmitted: 2, out_of_order: 3 });
 }
 
 #[test]
@@ -173,6 +214,28 @@ fn an_acknowledgement_of_fin_is_not_a_lost_byte() {
 }
 
 #[test]
+fn one_more_than_was_seen_may_be_a_fin_until_something_follows() {
+    let mut bench = Bench::opened(99);
+    bench.data(100, "abc");
+    bench.ack(104);
+    bench.came_out(&["0:abc"]);
+    bench.data(103, "");
+    bench.came_out(&[]);
+    bench.data(104, "e");
+    bench.came_out(&["3:gap 1", "4:e"]);
+    bench.ack(106);
+    assert!(bench.stream.end_at_acknowledgement() && bench.stream.is_finished());
+    assert_eq!(bench.stream.counters().gap_bytes, 1);
+
+    let mut bench = Bench::opened(99);
+    assert!(!bench.stream.end_at_acknowledgement());
+    bench.ack(101);
+    bench.data(100, "late");
+    assert!(!bench.stream.end_at_acknowledgement());
+    bench.came_out(&["0:late"]);
+}
+
+#[test]
 fn an_acknowledgement_from_nowhere_is_not_believed() {
     let mut bench = Bench::opened(99);
     bench.ack(100 + (1 << 30) + 1);
@@ -226,6 +289,7 @@ fn keep_alive_probes_are_not_data() {
     bench.data(102, "");
     bench.came_out(&["0:abc"]);
     assert_eq!(bench.stream.counters().retransmitted_bytes, 0);
+    assert_eq!(bench.stream.disorder(), Disorder::default());
 }
 
 #[test]
@@ -250,7 +314,7 @@ fn a_cut_capture_leaves_a_gap() {
     let mut bench = Bench::opened(99);
     let segment = segment(100, 10, b"abc");
     let out = &mut bench.out;
-    let mark = Mark { time: Timestamp(0), acked: 0, conflict: false };
+    let mark = Mark { time: Timestamp(0), ..Mark::default() };
     bench.stream.accept(&segment, mark, &bench.rules, &mut |chunk| out.push(show(chunk)));
     bench.data(110, "k");
     bench.ack(111);
@@ -304,7 +368,7 @@ fn copies_that_differ_are_counted_and_marked() {
     bench.data(106, "gh");
     let mut conflicts = Vec::new();
     let missing = segment(100, 4, b"abcd");
-    let mark = Mark { time: Timestamp(0), acked: 0, conflict: false };
+    let mark = Mark { time: Timestamp(0), ..Mark::default() };
     bench.stream.accept(&missing, mark, &bench.rules, &mut |chunk| {
         if let Chunk::Data { mark, .. } = chunk {
             conflicts.push(mark.conflict);
