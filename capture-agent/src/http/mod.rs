@@ -10,6 +10,7 @@ pub mod framing;
 pub mod head;
 mod parser;
 mod recognise;
+pub mod redact;
 mod scribe;
 
 use crate::flow::Direction;
