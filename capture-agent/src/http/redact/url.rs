@@ -91,10 +91,12 @@ pub(super) fn hide(text: &[u8], passwords: bool, hides: impl Fn(&[u8]) -> bool) 
                     scan.password = scan.password_in(next, unit.depth);
                 }
             }
-            b'?' | b'&' | b';' | b'#' | b'/' | b',' | b'"' | b'\'' | b'<' | b'>' => {
-                scan.delimiter(unit, next);
+            b'?' | b'&' | b';' | b'#' => scan.delimiter(unit, next),
+            b'/' if !scan.in_query => scan.delimiter(unit, next),
+            b',' | b'"' | b'\'' | b'<' | b'>' if scan.parts_urls(unit) => {
+                scan.delimiter(unit, next)
             }
-            byte if byte.is_ascii_whitespace() => scan.name = next,
+            byte if byte.is_ascii_whitespace() && scan.parts_urls(unit) => scan.name = next,
             _ => {}
         }
         scan.last = unit.byte;
@@ -152,6 +154,11 @@ impl<'a> Scan<'a> {
         self.in_query |= unit.depth == 0 && matches!(unit.byte, b'?' | b'#');
         self.before = unit.byte;
         self.name = next;
+    }
+
+    /// Whether the character, which has no place in a URL, stands between URLs or before names.
+    fn parts_urls(&self, unit: Unit) -> bool {
+        !self.is_url && unit.depth == 0
     }
 
     /// Characters from `start` on, each with where it stands.
@@ -256,6 +263,7 @@ mod tests {
             ("/?password", "/?password"),
             ("/?password=&x=1", "/?password=&x=1"),
             ("/?=a", "/?=a"),
+            ("/signature/a=b", "/signature/a=b"),
             ("http://user@h/", "http://user@h/"),
             ("http://h:80/@", "http://h:80/@"),
             ("text/html; charset=utf-8", "text/html; charset=utf-8"),
@@ -269,6 +277,7 @@ mod tests {
             ("/a?x=1&token=abc&y=2", "/a?x=1&token=[redacted]&y=2"),
             ("/a?PASS%57ord=abc", "/a?PASS%57ord=[redacted]"),
             ("/a?user[pin]=1&user%5Bpin%5D=2", "/a?user[pin]=[redacted]&user%5Bpin%5D=[redacted]"),
+            ("/a?my%20pin%2fpass%20word=1", "/a?my%20pin%2fpass%20word=[redacted]"),
             ("/a?x=1;token=abc;y=2", "/a?x=1;token=[redacted];y=2"),
             ("/a;jsessionid=abc?x=1", "/a;jsessionid=[redacted]?x=1"),
             ("/a#access_token=abc&x=1", "/a#access_token=[redacted]&x=1"),
