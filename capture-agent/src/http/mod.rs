@@ -6,6 +6,7 @@
 pub mod chunked;
 mod dialogue;
 pub mod exchange;
+pub mod form;
 pub mod framing;
 pub mod head;
 mod parser;
