@@ -47,7 +47,6 @@ impl Params {
             None => {
                 let end = memchr::memchr(b';', value).unwrap_or(value.len());
                 let (token, rest) = value.split_at(end);
-                self.doubtful |= memchr::memchr(b'"', token).is_some();
                 (token.trim_ascii().to_vec(), rest)
             }
         };

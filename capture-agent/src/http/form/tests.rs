@@ -101,6 +101,8 @@ fn fields_are_listed_as_the_application_meant_them() {
         ("g", "", 0),
     ];
     assert_eq!(list, expected.map(|(name, value, bytes)| (name.into(), value.into(), bytes)));
+    let list = fields(URLENCODED, "x=1;pin=%5;y=%4");
+    assert_eq!(list, [("x".into(), "1;pin=[redacted];y=%4".into(), 13)]);
 }
 
 #[test]
@@ -206,6 +208,7 @@ fn a_secret_part_is_known_by_any_name_that_somebody_may_read() {
         "name=\"a\"\r\nContent-Disposition: form-data; name=pin",
         "name=\"a\"\rContent-Disposition: form-data; name=pin",
         "name=\"a\"\r\nContent-Disposition : form-data; name=pin",
+        "name=\"a\"\r\nX: y\rContent-Disposition: form-data; name=pin",
         "name=\"a\"\r\nno colon",
         "name=\"a\"\r\nCookie: a",
     ] {

@@ -263,6 +263,7 @@ mod tests {
             ("/?password", "/?password"),
             ("/?password=&x=1", "/?password=&x=1"),
             ("/?=a", "/?=a"),
+            ("/?a,pin=b", "/?a,pin=b"),
             ("/signature/a=b", "/signature/a=b"),
             ("http://user@h/", "http://user@h/"),
             ("http://h:80/@", "http://h:80/@"),
