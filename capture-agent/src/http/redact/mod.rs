@@ -144,12 +144,27 @@ pub struct Hidden {
     name: Box<[u8]>,
 }
 
+/// Headers by which a message is told from what follows it, and its body is understood: hidden,
+/// they would make secrets of other places show.
+const NEEDED_HEADERS: [&str; 7] = [
+    "connection",
+    "contentencoding",
+    "contentlength",
+    "contenttype",
+    "te",
+    "transferencoding",
+    "upgrade",
+];
+
 /// Why a text does not say what to hide.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HiddenError {
     /// What stands before the colon is no place where secrets are hidden.
     #[error("'{0}' is not where something can be hidden: write header:, query:, form: or no place")]
     UnknownPlace(String),
+    /// Without the values of these headers no message is understood.
+    #[error("the header '{0}' is needed to understand messages: it can't be hidden")]
+    Needed(String),
     /// The name has no letter and no digit.
     #[error("'{0}' names nothing to hide: a letter or a digit is needed")]
     NoName(String),
@@ -171,6 +186,10 @@ impl FromStr for Hidden {
         let name: Box<[u8]> = Folded::of(name.as_bytes()).whole().into();
         if name.is_empty() {
             return Err(HiddenError::NoName(text.to_owned()));
+        }
+        let is_header = matches!(place, Place::Header | Place::Anywhere);
+        if is_header && NEEDED_HEADERS.iter().any(|needed| *name == *needed.as_bytes()) {
+            return Err(HiddenError::Needed(text.to_owned()));
         }
         Ok(Self { place, name })
     }
@@ -311,6 +330,10 @@ mod tests {
     fn what_cannot_be_hidden_is_said() {
         let error = |text: &str| text.parse::<Hidden>().unwrap_err().to_string();
         assert!(error("cookie:a").contains("'cookie' is not where something can be hidden"));
+        for text in ["header:Content-Type", "transfer_encoding"] {
+            assert!(error(text).contains("it can't be hidden"), "{text:?}");
+        }
+        assert!("form:upgrade".parse::<Hidden>().is_ok());
         for text in ["", "header:", "query:--"] {
             assert!(error(text).contains("names nothing to hide"), "{text:?}");
         }
