@@ -19,6 +19,7 @@ mod fuzz_corpus;
 mod layers;
 mod listener;
 mod networks;
+mod privacy;
 mod schema;
 mod stream_properties;
 mod trouble;
