@@ -6,8 +6,8 @@
 //! its last byte or not at all; where a syntax leaves doubt about its end, the farther one counts;
 //! time is linear in what is looked at; where there is nothing to hide nothing is allocated.
 //!
-//! Not looked into: JSON and other bodies that are no forms, and secrets that stand in the path of
-//! a URL.
+//! Not looked into: JSON and other bodies that are no forms, URLs that are values of form fields,
+//! and secrets that stand in the path of a URL.
 
 mod names;
 mod url;
@@ -17,7 +17,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::head::REDACTED;
-use names::{Folded, USUAL_HEADERS, USUAL_PARAMETERS};
+use names::{Folded, USUAL_HEADERS};
 
 /// What is hidden. By default the usual secrets; cheap to clone.
 #[derive(Clone, Debug)]
@@ -100,7 +100,8 @@ impl Redaction {
             return false;
         }
         let folded = Folded::of(name);
-        (self.usual && USUAL_PARAMETERS.have(&folded)) || added.iter().any(|name| folded.is(name))
+        (self.usual && names::is_usual_parameter(&folded))
+            || added.iter().any(|name| folded.is(name))
     }
 
     /// The text with [`REDACTED`] for the secrets of the URLs in it: values of parameters (in

@@ -29,75 +29,73 @@ pub(super) const USUAL_HEADERS: [&str; 15] = [
     "jwtassertion", // identity-aware proxies
 ];
 
-/// The names of query parameters and form fields that are secrets.
+/// Whether this is the name of a query parameter or form field that is a secret.
 ///
-/// Among them those that are secrets often, not always: `code` is OAuth's (RFC 6749 section
-/// 4.1.2), Azure's function keys and that of the second factor, `key` that of many an API. Not
-/// among them: names of who asks (`username`, `client_id`, `X-Amz-Credential`), and `state`.
-pub(super) const USUAL_PARAMETERS: Usual = Usual {
-    whole: &[
-        "pwd",
-        "pass",
-        "pw",
-        "pin",
-        "otp",
-        "totp",
-        "code",
-        "key",
-        "sig",
-        "hmac",
-        "auth",
-        "jwt",
-        "sid",
-        "session",
-        "accesskey",
-        "authkey",
-        "devicecode",
-        "codeverifier",
-        "samlresponse",
-        "authorization",
-        "cvv",
-        "cvv2",
-        "cvc",
-        "csc",
-        "cccsc",
-        "ccnumber",
-    ],
-    within: &[
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "secret",
-        "apikey",
-        "privatekey",
-        "signature",
-        "assertion",
-        "sessionid",
-        "sessid",
-        "cardnumber",
-    ],
-    ends: &["token", "bearer"],
-};
-
-/// Names by whole, part and ending, folded.
-pub(super) struct Usual {
-    whole: &'static [&'static str],
-    within: &'static [&'static str],
-    ends: &'static [&'static str],
+/// Among them are names of what is a secret often, not always: `code` is OAuth's (RFC 6749 section
+/// 4.1.2), that of a second factor and that of Azure's functions, `key` that of many an API. Not
+/// among them are names of who asks (`username`, `client_id`, `X-Amz-Credential`), and `state`.
+pub(super) fn is_usual_parameter(name: &Folded) -> bool {
+    let (whole, innermost) = (name.whole(), name.innermost());
+    is_usual(whole)
+        || (innermost.len() < whole.len() && is_usual(innermost))
+        || (0..(whole.len() + 1).saturating_sub(SHORTEST_PART)).any(|at| {
+            let rest = whole.get(at..).unwrap_or_default();
+            USUAL_PARTS.iter().any(|part| rest.starts_with(part.as_bytes()))
+        })
 }
 
-impl Usual {
-    pub(super) fn have(&self, name: &Folded) -> bool {
-        let whole = name.whole();
-        self.whole.iter().any(|usual| name.is(usual.as_bytes()))
-            || self.ends.iter().any(|usual| name.ends_with(usual.as_bytes()))
-            || (0..whole.len()).any(|at| {
-                let rest = whole.get(at..).unwrap_or_default();
-                self.within.iter().any(|usual| rest.starts_with(usual.as_bytes()))
-            })
-    }
+fn is_usual(name: &[u8]) -> bool {
+    name.ends_with(b"token")
+        || matches!(
+            name,
+            b"pwd"
+                | b"pass"
+                | b"pw"
+                | b"pin"
+                | b"otp"
+                | b"totp"
+                | b"code"
+                | b"devicecode"
+                | b"codeverifier"
+                | b"key"
+                | b"accesskey"
+                | b"authkey"
+                | b"sig"
+                | b"hmac"
+                | b"auth"
+                | b"authorization"
+                | b"bearer"
+                | b"jwt"
+                | b"samlresponse"
+                | b"sid"
+                | b"session"
+                | b"cvv"
+                | b"cvv2"
+                | b"cvc"
+                | b"csc"
+                | b"cccsc"
+                | b"ccnumber"
+        )
 }
+
+/// What makes a secret of a name wherever it stands in it.
+const USUAL_PARTS: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "apikey",
+    "privatekey",
+    "signature",
+    "assertion",
+    "sessionid",
+    "sessid",
+    "cardnumber",
+];
+
+/// The length of the shortest of them: most names are shorter.
+const SHORTEST_PART: usize = 6;
 
 /// Longest folded name that takes no allocation.
 const ROOM: usize = 64;
@@ -162,10 +160,6 @@ impl Folded {
     pub(super) fn is(&self, folded: &[u8]) -> bool {
         self.whole() == folded || self.innermost() == folded
     }
-
-    fn ends_with(&self, folded: &[u8]) -> bool {
-        self.whole().ends_with(folded) || self.innermost().ends_with(folded)
-    }
 }
 
 /// A header's name without what stands around it and is no letter or digit.
@@ -178,12 +172,26 @@ pub(super) fn without_edges(name: &[u8]) -> &[u8] {
 /// Whether a name ends with one of these, which are folded. Asked of each header of each message:
 /// for most the last letter tells.
 pub(super) fn ends_with_any(name: &[u8], endings: &[&str]) -> bool {
+    let letters = || {
+        let letters = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
+        letters.map(u8::to_ascii_lowercase)
+    };
+    let last = letters().next();
     endings.iter().any(|ending| {
-        let mut letters = name
-            .iter()
-            .rev()
-            .filter(|byte| byte.is_ascii_alphanumeric())
-            .map(u8::to_ascii_lowercase);
-        ending.bytes().rev().all(|byte| letters.next() == Some(byte))
+        ending.bytes().next_back() == last && {
+            let mut letters = letters();
+            ending.bytes().rev().all(|byte| letters.next() == Some(byte))
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_part_of_a_name_is_no_shorter_than_is_said() {
+        let shortest = USUAL_PARTS.iter().map(|part| part.len()).min();
+        assert_eq!(shortest, Some(SHORTEST_PART));
+    }
 }

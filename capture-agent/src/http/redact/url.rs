@@ -11,6 +11,10 @@ use std::ops::Range;
 
 use crate::http::head::REDACTED;
 
+/// How often the authority of a URL may be encoded to be looked into: at each depth the text is
+/// looked through once more.
+const DEEPEST_AUTHORITY: usize = 4;
+
 /// A character of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
@@ -47,6 +51,11 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
+/// Whether a byte means nothing but itself, wherever it stands.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'*' | b'(' | b')')
+}
+
 /// The characters of a text.
 pub(super) fn units(text: &[u8]) -> impl Iterator<Item = Unit> {
     let mut rest = text;
@@ -77,6 +86,10 @@ pub(super) fn hide(text: &[u8], passwords: bool, hides: impl Fn(&[u8]) -> bool) 
         }
         let next = scan.at + unit.len;
         match unit.byte {
+            byte if is_plain(byte) && unit.depth == 0 => {
+                scan.skip_plain();
+                continue;
+            }
             b'=' => {
                 let name = text.get(scan.name..scan.at).unwrap_or_default();
                 if !name.is_empty() && hides(name) {
@@ -87,7 +100,7 @@ pub(super) fn hide(text: &[u8], passwords: bool, hides: impl Fn(&[u8]) -> bool) 
             }
             b'/' if scan.last == b'/' => {
                 scan.delimiter(unit, next);
-                if passwords && scan.password.is_none() {
+                if passwords && unit.depth <= DEEPEST_AUTHORITY && scan.password.is_none() {
                     scan.password = scan.password_in(next, unit.depth);
                 }
             }
@@ -148,6 +161,13 @@ impl<'a> Scan<'a> {
 
     fn unit(&self) -> Option<Unit> {
         unit(self.text.get(self.at..)?)
+    }
+
+    /// Goes on to the next character that may mean something.
+    fn skip_plain(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| is_plain(**byte)).count();
+        self.last = 0;
     }
 
     fn delimiter(&mut self, unit: Unit, next: usize) {
@@ -353,6 +373,7 @@ mod tests {
             kib64("&token=a"),
             kib64("password"),
             [kib64("password"), "=a".to_owned()].concat(),
+            (0..180).map(|depth| format!(":%{0}2F%{0}2F", "25".repeat(depth))).collect(),
         ];
         for text in texts {
             let start = std::time::Instant::now();
