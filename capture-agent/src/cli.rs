@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use capture_agent::http::redact::Hidden;
 use capture_agent::output::{Format, Target};
 use capture_agent::selection::{HostNet, PortSet};
 use capture_agent::source::live::{HookChoice, KernelLogLevel, TcAttach};
@@ -122,7 +123,15 @@ pub(crate) struct CommonArgs {
     /// With `--events stats`: write the ledger this often too, by packet time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) stats_interval: Option<Duration>,
-    /// Show the values of Authorization, Cookie and the like
+    /// List the fields of forms, urlencoded and multipart, in JSON Lines
+    #[arg(long)]
+    pub(crate) forms: bool,
+    /// Hide this too: header:NAME, query:NAME, form:NAME, or NAME for all three; may be given
+    /// several times, or as a list between commas
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub(crate) redact: Vec<Hidden>,
+    /// Show the usual secrets: the values of Authorization, Cookie and the like, passwords and
+    /// tokens in URLs and forms; what --redact names stays hidden
     #[arg(long)]
     pub(crate) show_secrets: bool,
     /// No summary at the end, and nothing said at the start
@@ -214,6 +223,22 @@ mod tests {
         for bad in ["", "0", "-5s", "soon", "5 parsecs"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_to_hide_may_be_a_list() {
+        let redact = |what: &[&str]| {
+            let args = ["capture-agent", "read", "x"].iter().chain(what);
+            Cli::try_parse_from(args).map(|cli| match cli.command {
+                Command::Read(read) => read.common.redact,
+                _ => panic!("not read"),
+            })
+        };
+        let hidden = |what: &str| what.parse::<Hidden>().unwrap();
+        let listed = redact(&["--redact", "header:x-ssn,iban", "--redact=form:q"]).unwrap();
+        assert_eq!(listed, [hidden("header:x-ssn"), hidden("iban"), hidden("form:q")]);
+        let error = redact(&["--redact", "cookie:a"]).unwrap_err().to_string();
+        assert!(error.contains("'cookie' is not where something can be hidden"), "{error}");
     }
 
     #[test]

@@ -10,7 +10,6 @@
 mod support;
 
 mod cases;
-mod cases_as_input;
 mod command;
 mod differential;
 mod exchanges;
@@ -23,6 +22,7 @@ mod layers;
 mod listener;
 mod losses;
 mod networks;
+mod privacy;
 mod resync;
 mod schema;
 mod stream_properties;

@@ -18,7 +18,9 @@ use bytesize::ByteSize;
 use capture_agent::engine::Settings;
 use capture_agent::event::Stats;
 use capture_agent::http::HttpRules;
+use capture_agent::http::form::ListRules;
 use capture_agent::http::head::HeadRules;
+use capture_agent::http::redact::Redaction;
 use capture_agent::output::{Output, OutputError, Outputs, Target, Verbosity, summary};
 use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
@@ -37,11 +39,18 @@ fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
     let shown = (args.verbose >= 2).then_some(SHOWN_BODY_BYTES);
     Settings {
         http: HttpRules {
-            head: HeadRules { show_secrets: args.show_secrets, ..HeadRules::default() },
+            head: HeadRules { redaction: redaction(args), ..HeadRules::default() },
             keep_body_bytes: asked.or(shown).unwrap_or(0),
+            list_forms: args.forms.then(ListRules::default),
         },
         ..engine_settings(&args.engine, server_ports)
     }
+}
+
+fn redaction(args: &CommonArgs) -> Redaction {
+    let mut redaction = if args.show_secrets { Redaction::none() } else { Redaction::default() };
+    args.redact.iter().cloned().for_each(|what| redaction.add(what));
+    redaction
 }
 
 /// How flows and streams are put together; of HTTP no body is kept.

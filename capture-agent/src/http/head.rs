@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::recognise;
+use super::redact::Redaction;
 
 /// Bounds on a head, and what is kept of it.
 #[derive(Clone, Debug)]
@@ -15,8 +16,8 @@ pub struct HeadRules {
     pub max_bytes: usize,
     /// Most header fields, at most [`MAX_HEADERS`].
     pub max_headers: usize,
-    /// Whether the values of secret headers are kept.
-    pub show_secrets: bool,
+    /// What is hidden of it.
+    pub redaction: Redaction,
 }
 
 /// The most header fields that can be asked for: what is laid out for them costs stack.
@@ -24,12 +25,9 @@ pub const MAX_HEADERS: usize = 256;
 
 impl Default for HeadRules {
     fn default() -> Self {
-        Self { max_bytes: 64 << 10, max_headers: MAX_HEADERS, show_secrets: false }
+        Self { max_bytes: 64 << 10, max_headers: MAX_HEADERS, redaction: Redaction::default() }
     }
 }
-
-/// Headers whose values let somebody act as somebody else (RFC 9110 section 11.6, RFC 6265).
-const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 
 /// What stands in place of a secret.
 pub const REDACTED: &[u8] = b"[redacted]";
@@ -130,8 +128,7 @@ impl Head {
             .iter()
             .map(|header| {
                 let value = span_in(text, header.value);
-                let secret = !rules.show_secrets
-                    && SECRET_HEADERS.iter().any(|name| header.name.eq_ignore_ascii_case(name));
+                let secret = rules.redaction.hides_header(header.name.as_bytes());
                 if secret {
                     wipe(&mut owned, &value);
                 }
@@ -357,7 +354,7 @@ mod tests {
         assert_eq!(head.head().value("Authorization"), Some(REDACTED));
         assert_eq!(head.head().value("cookie"), Some(REDACTED));
         assert!(memchr::memmem::find(&head.head().text, b"c2VjcmV0").is_none());
-        let rules = HeadRules { show_secrets: true, ..HeadRules::default() };
+        let rules = HeadRules { redaction: Redaction::none(), ..HeadRules::default() };
         let shown = RequestHead::parse(text.as_bytes(), &rules).unwrap();
         assert_eq!(shown.head().value("cookie"), Some(&b"s=c2VjcmV0"[..]));
     }

@@ -6,10 +6,12 @@
 pub mod chunked;
 mod dialogue;
 pub mod exchange;
+pub mod form;
 pub mod framing;
 pub mod head;
 mod parser;
 mod recognise;
+pub mod redact;
 mod scribe;
 
 use crate::flow::Direction;
@@ -28,6 +30,8 @@ pub struct HttpRules {
     pub head: HeadRules,
     /// How many bytes of each body are kept; 0 for none.
     pub keep_body_bytes: usize,
+    /// How the fields of forms are listed, if they are.
+    pub list_forms: Option<form::ListRules>,
 }
 
 /// Which way these first bytes of a direction go, where they tell: a request goes to the server.

@@ -152,9 +152,10 @@ fn settings(cursor: &mut Cursor<'_>) -> Settings {
             head: HeadRules {
                 max_bytes: cursor.choice(&[64 << 10, 64, 16]),
                 max_headers: cursor.choice(&[256, 1]),
-                show_secrets: false,
+                ..HeadRules::default()
             },
             keep_body_bytes: cursor.choice(&[0, 64 << 10, 3]),
+            ..HttpRules::default()
         },
         server_ports: PortSet::any(),
         unacknowledged_bytes: cursor.choice(&[None, Some(1_000), Some(0)]),

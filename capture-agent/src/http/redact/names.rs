@@ -1,0 +1,197 @@
+//! The names by which secrets go, and how names are compared.
+//!
+//! Names are compared by their letters and digits alone, in any case, after percent-decoding to
+//! any depth: servers and frameworks differ in what else tells names apart (`api_key`, `Api-Key`
+//! and `apiKey`; CGI and PHP make `_` of `-` and `.`), and a secret is one by any spelling. Of a
+//! nested name (`user[password]`, `Input.Password`) the innermost part counts as well.
+
+use super::url::units;
+
+/// Endings of the names of headers whose values let somebody act as somebody else.
+///
+/// `WWW-Authenticate` and `Authentication-Info` (RFC 9110, RFC 7615) are not among them: what they
+/// say is a challenge, or a proof that is worth nothing to others. Nor is `Signature` (RFC 9421).
+pub(super) const USUAL_HEADERS: [&str; 15] = [
+    "authorization", // RFC 9110 section 11.6.2, and what proxies rename it to
+    "cookie",        // RFC 6265: Cookie, Set-Cookie
+    "cookie2",       // RFC 2965
+    "token",         // X-Auth-Token, X-Amz-Security-Token, X-CSRF-Token, …
+    "apikey",        // X-Api-Key, Api-Key, …
+    "authkey",
+    "accesskey",
+    "privatekey",
+    "subscriptionkey",       // Azure API Management
+    "functionskey",          // Azure Functions
+    "encryptionkey",         // object stores: keys of the customer
+    "encryptioncustomerkey", // S3, the same
+    "secret",
+    "password",
+    "jwtassertion", // identity-aware proxies
+];
+
+/// Whether this is the name of a query parameter or form field that is a secret.
+///
+/// Among them are names of what is a secret often, not always: `code` is OAuth's (RFC 6749 section
+/// 4.1.2), that of a second factor and that of Azure's functions, `key` that of many an API. Not
+/// among them are names of who asks (`username`, `client_id`, `X-Amz-Credential`), and `state`.
+pub(super) fn is_usual_parameter(name: &Folded) -> bool {
+    let (whole, innermost) = (name.whole(), name.innermost());
+    is_usual(whole)
+        || (innermost.len() < whole.len() && is_usual(innermost))
+        || (0..(whole.len() + 1).saturating_sub(SHORTEST_PART)).any(|at| {
+            let rest = whole.get(at..).unwrap_or_default();
+            USUAL_PARTS.iter().any(|part| rest.starts_with(part.as_bytes()))
+        })
+}
+
+fn is_usual(name: &[u8]) -> bool {
+    name.ends_with(b"token")
+        || matches!(
+            name,
+            b"pwd"
+                | b"pass"
+                | b"pw"
+                | b"pin"
+                | b"otp"
+                | b"totp"
+                | b"code"
+                | b"devicecode"
+                | b"codeverifier"
+                | b"key"
+                | b"accesskey"
+                | b"authkey"
+                | b"sig"
+                | b"hmac"
+                | b"auth"
+                | b"authorization"
+                | b"bearer"
+                | b"jwt"
+                | b"samlresponse"
+                | b"sid"
+                | b"session"
+                | b"cvv"
+                | b"cvv2"
+                | b"cvc"
+                | b"csc"
+                | b"cccsc"
+                | b"ccnumber"
+        )
+}
+
+/// What makes a secret of a name wherever it stands in it.
+const USUAL_PARTS: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "apikey",
+    "privatekey",
+    "signature",
+    "assertion",
+    "sessionid",
+    "sessid",
+    "cardnumber",
+];
+
+/// The length of the shortest of them: most names are shorter.
+const SHORTEST_PART: usize = 6;
+
+/// Longest folded name that takes no allocation.
+const ROOM: usize = 64;
+
+/// A name as it is compared.
+pub(super) struct Folded {
+    room: [u8; ROOM],
+    /// The name, where it is longer than `room`.
+    long: Vec<u8>,
+    len: usize,
+    /// Where the innermost part of a nested name lies.
+    innermost: (usize, usize),
+}
+
+impl Folded {
+    pub(super) fn of(name: &[u8]) -> Self {
+        let mut folded = Self { room: [0; ROOM], long: Vec::new(), len: 0, innermost: (0, 0) };
+        let mut start = 0;
+        let mut is_number = true;
+        for unit in units(name) {
+            match unit.byte {
+                b'[' | b']' | b'.' | b':' | b'$' | b'/' => {
+                    if !is_number {
+                        folded.innermost = (start, folded.len);
+                    }
+                    (start, is_number) = (folded.len, true);
+                }
+                byte if byte.is_ascii_alphanumeric() || !byte.is_ascii() => {
+                    is_number &= byte.is_ascii_digit();
+                    folded.push(byte.to_ascii_lowercase());
+                }
+                _ => {}
+            }
+        }
+        if !is_number {
+            folded.innermost = (start, folded.len);
+        }
+        folded
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.room.get_mut(self.len) {
+            *place = byte;
+        } else {
+            if self.long.is_empty() {
+                self.long.extend_from_slice(&self.room);
+            }
+            self.long.push(byte);
+        }
+        self.len += 1;
+    }
+
+    pub(super) fn whole(&self) -> &[u8] {
+        self.room.get(..self.len).unwrap_or(&self.long)
+    }
+
+    fn innermost(&self) -> &[u8] {
+        self.whole().get(self.innermost.0..self.innermost.1).unwrap_or_default()
+    }
+
+    /// Whether this is the name, or its innermost part.
+    pub(super) fn is(&self, folded: &[u8]) -> bool {
+        self.whole() == folded || self.innermost() == folded
+    }
+}
+
+/// A header's name without what stands around it and is no letter or digit.
+pub(super) fn without_edges(name: &[u8]) -> &[u8] {
+    let Some(start) = name.iter().position(u8::is_ascii_alphanumeric) else { return &[] };
+    let end = name.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1);
+    name.get(start..end).unwrap_or_default()
+}
+
+/// Whether a name ends with one of these, which are folded. Asked of each header of each message:
+/// for most the last letter tells.
+pub(super) fn ends_with_any(name: &[u8], endings: &[&str]) -> bool {
+    let letters = || {
+        let letters = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
+        letters.map(u8::to_ascii_lowercase)
+    };
+    let last = letters().next();
+    endings.iter().any(|ending| {
+        ending.bytes().next_back() == last && {
+            let mut letters = letters();
+            ending.bytes().rev().all(|byte| letters.next() == Some(byte))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_part_of_a_name_is_no_shorter_than_is_said() {
+        let shortest = USUAL_PARTS.iter().map(|part| part.len()).min();
+        assert_eq!(shortest, Some(SHORTEST_PART));
+    }
+}
