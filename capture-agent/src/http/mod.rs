@@ -4,6 +4,7 @@
 //! or malformed is passed over to the next plausible head.
 
 pub mod chunked;
+pub mod coding;
 mod dialogue;
 pub mod exchange;
 pub mod framing;
