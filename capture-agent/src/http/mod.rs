@@ -12,6 +12,7 @@ pub mod head;
 mod parser;
 mod recognise;
 mod scribe;
+pub mod websocket;
 
 use crate::flow::Direction;
 use crate::stream::Chunk;

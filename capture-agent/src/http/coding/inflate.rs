@@ -58,7 +58,6 @@ impl Inflate {
     }
 
     /// Forgets that the last block was the last one: more blocks follow, with the same history.
-    #[expect(dead_code, reason = "WebSocket needs it")]
     pub(in crate::http) fn go_on(&mut self) {
         self.core.init();
         self.done = false;

@@ -22,7 +22,7 @@ use zstd::Zstd;
 
 /// How many bytes are decoded at a time. Fewer would come out sooner, but cost more; a body of less
 /// has no decoder until it ends.
-const GRAIN_BYTES: usize = 1024;
+pub(super) const GRAIN_BYTES: usize = 1024;
 
 /// Where decoded bytes go; it may refuse more.
 type Out<'a> = dyn FnMut(&[u8]) -> Result<(), DecodeError> + 'a;
@@ -48,10 +48,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How many bytes may have come out when so many have come in.
-    pub(super) fn allowed(&self, wire_bytes: u64) -> u64 {
-        let by_ratio = self.max_ratio.saturating_mul(wire_bytes).saturating_add(self.free_bytes);
-        self.max_bytes.min(by_ratio)
+    /// How many bytes may have come out when so many have come in, as far as the ratio goes.
+    pub(super) fn by_ratio(&self, wire_bytes: u64) -> u64 {
+        self.max_ratio.saturating_mul(wire_bytes).saturating_add(self.free_bytes)
     }
 }
 
@@ -243,7 +242,7 @@ impl Decoder {
 
     fn decode(&mut self, grain: &[u8], sink: &mut dyn FnMut(&[u8])) {
         self.wire_bytes += grain.len() as u64;
-        let allowed = self.limits.allowed(self.wire_bytes);
+        let allowed = self.limits.by_ratio(self.wire_bytes).min(self.limits.max_bytes);
         if let Err(error) = feed(&mut self.stages, grain, allowed, sink) {
             self.fail(error);
         }

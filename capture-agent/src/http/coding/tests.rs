@@ -267,6 +267,20 @@ fn bare_deflate_that_begins_as_zlib_does_is_told_by_what_follows() {
 }
 
 #[test]
+fn what_came_before_an_error_is_said() {
+    // An uncompressed block, and the header of one with the reserved bit set.
+    let bytes = [b"\x40\x00\x10hello", &[0b1110][..]].concat();
+    assert_eq!(decode("br", &bytes), (b"hello".to_vec(), Err(DecodeError::Malformed)));
+    // A stored block, and the header of one of the reserved type.
+    let stored = [b"\x00\x05\x00\xfa\xffhello", &[0b110][..]].concat();
+    assert_eq!(decode("deflate", &stored), (b"hello".to_vec(), Err(DecodeError::Malformed)));
+    // A raw block, and the header of one of the reserved type.
+    let frame = [&0xfd2f_b528_u32.to_le_bytes()[..], &[0, 0], &[5 << 3, 0, 0]].concat();
+    let bytes = [&frame[..], b"hello", &[3 << 1, 0, 0]].concat();
+    assert_eq!(decode("zstd", &bytes), (b"hello".to_vec(), Err(DecodeError::Malformed)));
+}
+
+#[test]
 fn nothing_comes_after_the_end() {
     for (coding, encode) in CODINGS {
         let bytes = [encode(b"text"), b"more".to_vec()].concat();
@@ -320,7 +334,7 @@ fn a_bomb_is_stopped_at_the_limit() {
         let ended = decoder.finish(&mut sink);
         assert_eq!(ended, Err(DecodeError::Limit), "{codings}");
         assert_eq!(decoder.memory(), 0, "{codings}: nothing more will be decoded");
-        let allowed = limits.allowed(bomb.len() as u64);
+        let allowed = limits.by_ratio(bomb.len() as u64);
         assert!((limits.free_bytes..=allowed).contains(&count), "{codings}: {count}");
         let by_byte = decode_pieces(codings, bomb.chunks(1), limits);
         assert_eq!((by_byte.0.len() as u64, by_byte.1), (count, Err(DecodeError::Limit)));
