@@ -4,6 +4,7 @@
 //! or malformed is passed over to the next plausible head.
 
 pub mod chunked;
+pub mod coding;
 mod dialogue;
 pub mod exchange;
 pub mod form;
@@ -13,6 +14,7 @@ mod parser;
 mod recognise;
 pub mod redact;
 mod scribe;
+pub mod websocket;
 
 use crate::flow::Direction;
 use crate::stream::Chunk;
