@@ -108,7 +108,7 @@ impl Listener for Teller<'_> {
         let request = exchange.http.request.as_ref();
         let target = request.map(|request| String::from_utf8_lossy(request.head.target()));
         let response = exchange.http.response.as_ref();
-        let status = response.map(|response| response.head.status());
+        let status = response.and_then(|response| response.head.status());
         let media = response.and_then(|response| response.head.head().value("content-type"));
         let media = media.map(String::from_utf8_lossy);
         let number = exchange.flow.number;

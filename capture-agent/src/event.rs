@@ -51,6 +51,8 @@ pub struct FlowSummary {
     pub to_client: stream::Counters,
     /// Exchanges that came out of it.
     pub exchanges: u32,
+    /// What HTTP gave way to on it, if it did.
+    pub tunnel: Option<http::Tunnel>,
 }
 
 /// What the engine did with the segments it was given.

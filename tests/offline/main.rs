@@ -10,6 +10,7 @@
 mod support;
 
 mod cases;
+mod cases_as_input;
 mod command;
 mod differential;
 mod exchanges;

@@ -270,10 +270,9 @@ pub(crate) fn line(exchange: &Exchange) -> String {
         let text = String::from_utf8_lossy(request.head.method()).into_owned();
         format!("{text} {}{}", String::from_utf8_lossy(request.head.target()), rest(request))
     });
-    let response = http
-        .response
-        .as_ref()
-        .map(|response| format!("{}{}", response.head.status(), rest(response)));
+    let response = http.response.as_ref().map(|response| {
+        format!("{}{}", response.head.status().unwrap_or_default(), rest(response))
+    });
     let none = || "?".to_owned();
     format!("{} -> {}", request.unwrap_or_else(none), response.unwrap_or_else(none))
 }
@@ -285,6 +284,7 @@ fn rest<H>(message: &Message<H>) -> String {
         State::Complete => String::new(),
         State::Gap => format!(" [gap {}]", message.lost_bytes),
         State::Cut => " [cut]".to_owned(),
+        State::Midstream => " [midstream]".to_owned(),
         State::Open => " [open]".to_owned(),
     };
     format!("{space}{body}{state}")

@@ -42,6 +42,7 @@ fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
             head: HeadRules { redaction: redaction(args), ..HeadRules::default() },
             keep_body_bytes: asked.or(shown).unwrap_or(0),
             list_forms: args.forms.then(ListRules::default),
+            ..HttpRules::default()
         },
         ..engine_settings(&args.engine, server_ports)
     }

@@ -11,7 +11,7 @@ use super::side::{Side, Tally, tell};
 use crate::flow::{
     CloseReason, Direction, FlowKey, FlowState, Handshake, Keyed, Phase, bytes_per_flow,
 };
-use crate::http::{self, Connection, Ending, Resting};
+use crate::http::{self, Connection, Context, Ending, Network, Resting, Tunnel};
 use crate::listener::Listener;
 use crate::segment::{Endpoint, IfaceId, Segment, Timestamp};
 use crate::stream::{Chunk, Counters, Mark, Stream};
@@ -106,8 +106,22 @@ impl Conversation {
     }
 
     /// Exchanges that have come out.
-    pub(super) const fn exchanges(&self) -> u32 {
-        self.resting.exchanges()
+    pub(super) fn exchanges(&self) -> u32 {
+        self.http.as_ref().map_or(self.resting.exchanges(), |http| http.exchanges())
+    }
+
+    /// What HTTP has given way to on it, if it has.
+    pub(super) fn tunnel(&self) -> Option<&Tunnel> {
+        self.http.as_ref()?.tunnel()
+    }
+
+    /// What HTTP is told beside what is said.
+    fn context(&self) -> Context {
+        let network = Network {
+            to_server: self.to_server.stream.disorder(),
+            to_client: self.to_client.stream.disorder(),
+        };
+        Context { connect_ns: self.handshake.connect_ns(), network }
     }
 
     /// What the client sent, and what the server sent.
@@ -285,13 +299,13 @@ impl Conversation {
             self.with_stream(direction, desk, listener, |stream, sink| stream.finish(sink));
             self.finish_side(direction, desk);
         }
-        self.with_http(desk, |http, desk, connect_ns| {
+        self.with_http(desk, |http, desk, context| {
             let Desk { settings, exchanges, .. } = desk;
             for direction in Direction::BOTH {
                 let ending = Ending::BrokenOff(seen);
-                http.finish(direction, ending, &settings.http, connect_ns, exchanges);
+                http.finish(direction, ending, &settings.http, context, exchanges);
             }
-            http.close(seen, connect_ns, exchanges);
+            http.close(seen, context, exchanges);
         });
         self.closed = Some(reason);
         self.end = end;
@@ -360,9 +374,9 @@ impl Conversation {
             // Until somebody says something that tells who the client is, nothing is HTTP.
             if self.client_is_known {
                 self.begin_http();
-                self.with_http(desk, |http, desk, connect_ns| {
+                self.with_http(desk, |http, desk, context| {
                     let Desk { settings, exchanges, .. } = desk;
-                    http.take(direction, chunk, &settings.http, connect_ns, exchanges);
+                    http.take(direction, chunk, &settings.http, context, exchanges);
                 });
             }
         });
@@ -381,14 +395,14 @@ impl Conversation {
     fn with_http(
         &mut self,
         desk: &mut Desk,
-        act: impl FnOnce(&mut Connection, &mut Desk, Option<u64>),
+        act: impl FnOnce(&mut Connection, &mut Desk, Context),
     ) {
         let mut http = match self.http.take() {
             Some(http) => http,
             None if self.http_begun && !self.resting.is_deaf() => desk.connection(self.resting),
             None => return,
         };
-        act(&mut http, desk, self.handshake.connect_ns());
+        act(&mut http, desk, self.context());
         match http.rest() {
             Some(resting) => {
                 self.resting = resting;
@@ -405,9 +419,9 @@ impl Conversation {
             return;
         }
         side.finished = true;
-        self.with_http(desk, |http, desk, connect_ns| {
+        self.with_http(desk, |http, desk, context| {
             let Desk { settings, exchanges, .. } = desk;
-            http.finish(direction, Ending::Fin, &settings.http, connect_ns, exchanges);
+            http.finish(direction, Ending::Fin, &settings.http, context, exchanges);
         });
     }
 }

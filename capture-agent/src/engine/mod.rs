@@ -369,6 +369,7 @@ impl Engine {
             to_server,
             to_client,
             exchanges: flow.exchanges(),
+            tunnel: flow.tunnel().cloned(),
         });
     }
 }

@@ -1,7 +1,7 @@
 //! The chunked transfer coding undone, a slice at a time.
 //!
-//! Follows RFC 9112 section 7.1. Invariant: constant memory; chunk extensions and trailers are
-//! passed over, up to a limit.
+//! Follows RFC 9112 section 7.1. Invariant: constant memory; chunk extensions are passed over, and
+//! trailers are handed on, up to a limit.
 
 /// Longest chunk-size line or trailer line, in bytes: stops a line that never ends.
 const MAX_LINE_BYTES: u32 = 16 << 10;
@@ -31,9 +31,11 @@ pub enum Piece<'a> {
     Data(&'a [u8]),
     /// Framing: nothing to keep.
     Framing,
-    /// The end of the message.
-    End,
-    /// Not the chunked coding.
+    /// A part of the trailer section, which goes on.
+    Trailer(&'a [u8]),
+    /// The end of the trailer section, and with it of the message.
+    End(&'a [u8]),
+    /// Not the chunked coding, from the first byte that is left on.
     Malformed,
 }
 
@@ -45,11 +47,21 @@ pub struct Chunked {
     left: u64,
     line_bytes: u32,
     trailer_bytes: u32,
+    /// The byte before, in the lines around chunks.
+    last: u8,
+    odd: bool,
 }
 
 impl Default for Chunked {
     fn default() -> Self {
-        Self { state: State::Size { digits: 0 }, left: 0, line_bytes: 0, trailer_bytes: 0 }
+        Self {
+            state: State::Size { digits: 0 },
+            left: 0,
+            line_bytes: 0,
+            trailer_bytes: 0,
+            last: 0,
+            odd: false,
+        }
     }
 }
 
@@ -65,19 +77,23 @@ impl Chunked {
             }
             return (Piece::Data(data), rest);
         }
+        let in_trailer = matches!(self.state, State::Trailer { .. });
         let mut rest = bytes;
         while let [byte, after @ ..] = rest {
-            rest = after;
             if self.framing(*byte).is_none() {
                 return (Piece::Malformed, rest);
             }
+            rest = after;
+            self.last = *byte;
             match self.state {
                 State::Data => break,
-                State::Done => return (Piece::End, rest),
+                State::Trailer { .. } if !in_trailer => break,
+                State::Done => return (Piece::End(taken(bytes, rest)), rest),
                 _ => {}
             }
         }
-        (Piece::Framing, rest)
+        let piece = if in_trailer { Piece::Trailer(taken(bytes, rest)) } else { Piece::Framing };
+        (piece, rest)
     }
 
     /// Passes over `len` bytes that were not seen, where they lie inside one chunk.
@@ -92,9 +108,16 @@ impl Chunked {
         true
     }
 
-    fn begin_line(&mut self, state: State) {
+    /// Whether lines were not as the grammar has them, and were understood all the same.
+    #[must_use]
+    pub const fn is_odd(&self) -> bool {
+        self.odd
+    }
+
+    const fn begin_line(&mut self, state: State) {
         self.state = state;
         self.line_bytes = 0;
+        self.last = 0;
     }
 
     /// Takes a byte that is not content; `None` where it cannot stand there.
@@ -103,9 +126,11 @@ impl Chunked {
         if self.line_bytes > MAX_LINE_BYTES {
             return None;
         }
+        // CR and LF come as a pair and not otherwise.
+        self.odd |= (byte == b'\n') != (self.last == b'\r');
         match self.state {
             State::Size { digits } => self.size(byte, digits)?,
-            State::Extension if byte == b'\n' => self.size_ended(),
+            State::Extension => self.extension(byte),
             State::DataEnd => match byte {
                 b'\r' => {}
                 b'\n' => {
@@ -115,7 +140,7 @@ impl Chunked {
                 _ => return None,
             },
             State::Trailer { empty } => self.trailer(byte, empty)?,
-            State::Extension | State::Data | State::Done => {}
+            State::Data | State::Done => {}
         }
         Some(())
     }
@@ -138,7 +163,15 @@ impl Chunked {
         Some(())
     }
 
-    fn size_ended(&mut self) {
+    fn extension(&mut self, byte: u8) {
+        // White space is for before an extension, not for the end of the line.
+        self.odd |= byte == b'\r' && matches!(self.last, b' ' | b'\t');
+        if byte == b'\n' {
+            self.size_ended();
+        }
+    }
+
+    const fn size_ended(&mut self) {
         let next = if self.left == 0 { State::Trailer { empty: true } } else { State::Data };
         self.begin_line(next);
     }
@@ -158,14 +191,20 @@ impl Chunked {
     }
 }
 
+/// The front of `bytes` that is no longer in `rest`.
+fn taken<'a>(bytes: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    bytes.get(..bytes.len() - rest.len()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What comes out of `text` fed `step` bytes at a time: content, whether it ended, what is left.
-    fn decode(text: &[u8], step: usize) -> Option<(Vec<u8>, bool, Vec<u8>)> {
+    /// What comes out of `text` fed `step` bytes at a time: content, trailer section, whether it
+    /// ended, what is left.
+    fn decode(text: &[u8], step: usize) -> Option<(Vec<u8>, Vec<u8>, bool, Vec<u8>)> {
         let mut chunked = Chunked::default();
-        let mut content = Vec::new();
+        let (mut content, mut trailer) = (Vec::new(), Vec::new());
         let mut fed = 0;
         for part in text.chunks(step) {
             fed += part.len();
@@ -176,22 +215,25 @@ mod tests {
                 match piece {
                     Piece::Data(data) => content.extend_from_slice(data),
                     Piece::Framing => {}
-                    Piece::End => {
-                        return Some((content, true, text[fed - rest.len()..].to_vec()));
+                    Piece::Trailer(lines) => trailer.extend_from_slice(lines),
+                    Piece::End(lines) => {
+                        trailer.extend_from_slice(lines);
+                        return Some((content, trailer, true, text[fed - rest.len()..].to_vec()));
                     }
                     Piece::Malformed => return None,
                 }
             }
         }
-        Some((content, false, Vec::new()))
+        Some((content, trailer, false, Vec::new()))
     }
 
     #[test]
     fn chunks_come_out_whole_however_they_are_cut() {
         let text = b"5\r\nhello\r\n1;a=\"b\"\r\n \r\n005\r\nworld\r\n0\r\nT: x\r\n\r\nHTTP/1.1";
         for step in 1..=text.len() {
-            let (content, ended, left) = decode(text, step).unwrap();
+            let (content, trailer, ended, left) = decode(text, step).unwrap();
             assert_eq!(content, b"hello world", "{step}");
+            assert_eq!(trailer, b"T: x\r\n\r\n", "{step}");
             assert!(ended);
             assert_eq!(left, b"HTTP/1.1");
         }
@@ -199,7 +241,34 @@ mod tests {
 
     #[test]
     fn bare_line_feeds_are_line_ends() {
-        assert_eq!(decode(b"3\nabc\n0\n\n", 1).unwrap(), (b"abc".to_vec(), true, vec![]));
+        let expected = (b"abc".to_vec(), b"\n".to_vec(), true, vec![]);
+        assert_eq!(decode(b"3\nabc\n0\n\n", 1).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_that_others_may_read_otherwise_are_odd() {
+        let is_odd = |text: &[u8]| {
+            let mut chunked = Chunked::default();
+            let mut rest = text;
+            while !rest.is_empty() {
+                let (piece, after) = chunked.take(rest);
+                assert_ne!(piece, Piece::Malformed, "{text:?}");
+                rest = after;
+            }
+            chunked.is_odd()
+        };
+        for text in ["3\r\nabc\r\n0\r\n\r\n", "3;x=\"y\"\r\na\nb\r\n0 ;z\r\nT: x\r\n\r\n"] {
+            assert!(!is_odd(text.as_bytes()), "{text:?}");
+        }
+        for text in [
+            "3\nabc\r\n0\r\n\r\n",
+            "3\r\nabc\n0\r\n\r\n",
+            "3 \r\nabc\r\n0\r\n\r\n",
+            "3;a\rb\r\nabc\r\n0\r\n\r\n",
+            "0\r\n\n",
+        ] {
+            assert!(is_odd(text.as_bytes()), "{text:?}");
+        }
     }
 
     #[test]
@@ -233,6 +302,7 @@ mod tests {
         assert_eq!(chunked.take(b"abc"), (Piece::Data(b"abc"), &b""[..]));
         assert!(!chunked.clone().skip(8));
         assert!(chunked.skip(7));
-        assert_eq!(chunked.take(b"\r\n0\r\n\r\n"), (Piece::End, &b""[..]));
+        assert_eq!(chunked.take(b"\r\n0\r\n\r\n"), (Piece::Framing, &b"\r\n"[..]));
+        assert_eq!(chunked.take(b"\r\n"), (Piece::End(b"\r\n"), &b""[..]));
     }
 }

@@ -1,66 +1,138 @@
-//! Which response answers which request.
+//! The requests and the responses of a flow, from when they begin until they come out as exchanges.
 //!
-//! Follows RFC 9112 section 9.3: responses come in the order of their requests. Where bytes were
-//! lost that order does not tell, and causality has to: a response acknowledges the first byte of
-//! the request that it answers, and begins no sooner than where the client had acknowledged to
-//! when it sent that request. Invariant: where neither order nor causality tells, the response
-//! and the requests in doubt stay alone.
+//! Follows RFC 9112 section 9.3. Which response answers which request is told in [`super::pairing`].
+//! Invariants: exchanges come out once both halves are over, in the order of their responses; what
+//! waits is bounded.
 
 use std::collections::VecDeque;
 
-use super::exchange::{Anomalies, Anomaly, Exchange, Message, State as Seen, Timing};
+use super::anomaly::Anomalies;
+use super::exchange::{Exchange, Message, Network, State as Seen, Timing};
 use super::head::{RequestHead, ResponseHead};
+use super::intake::Intake;
 use super::parser::Start;
 use crate::segment::Timestamp;
 
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) message: Message<RequestHead>,
-    pub(super) start: Start,
-    /// Whether no more of it will come.
-    pub(super) over: bool,
-    /// Requests before this one were lost, so that a response may be to one of them.
-    pub(super) in_doubt: bool,
+/// Most messages of one direction that may wait for their other half: stops a client that only asks.
+const MAX_WAITING: usize = 1024;
+
+/// What a request has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AskFate {
+    /// Its response may still come.
+    Open,
+    /// Its response is there, or has begun.
+    Answered,
+    /// Its response was not seen, or can't be told.
+    Alone,
 }
 
+/// What a response has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerFate {
+    /// What it answers can't be told yet.
+    Undecided,
+    /// It answers this request.
+    Answers(u32),
+    /// What it answers was not seen, or can't be told.
+    Alone,
+}
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// Counts the requests of a dialogue.
+    pub(super) id: u32,
+    pub(super) message: Message<RequestHead>,
+    pub(super) start: Start,
+    pub(super) progress: Progress,
+    /// Whether requests may have been lost that were sent before it, with no answer to them before.
+    pub(super) after_loss: bool,
+    pub(super) fate: AskFate,
+    /// Interim responses to it, of an answer that broke off after them.
+    pub(super) interim: Interim,
+}
+
+/// Interim responses.
 #[derive(Debug, Default)]
-pub(super) struct Transaction {
-    pub(super) request: Option<Waiting>,
-    pub(super) response: Option<Message<ResponseHead>>,
-    pub(super) response_over: bool,
-    pub(super) informational: Vec<ResponseHead>,
+pub(super) struct Interim {
+    heads: Vec<ResponseHead>,
+    /// Bytes of memory that they take.
+    memory: usize,
+}
+
+impl Interim {
+    fn extend(&mut self, mut later: Self) {
+        self.heads.append(&mut later.heads);
+        self.memory += later.memory;
+    }
+}
+
+/// A response, interim ones before it included.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// `None` while only interim responses have come.
+    pub(super) message: Option<Message<ResponseHead>>,
+    pub(super) interim: Interim,
+    /// Of the first of them.
+    pub(super) start: Start,
+    pub(super) progress: Progress,
+    /// Whether responses may have been lost that were sent before it.
+    pub(super) after_loss: bool,
+    pub(super) fate: AnswerFate,
+}
+
+/// How far the reading of a message has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Whether no more of it will come.
+    pub(super) over: bool,
     pub(super) anomalies: Anomalies,
-    /// Bytes of memory beyond its own size.
+    /// What its body goes through, while it comes in.
+    pub(super) intake: Option<Box<Intake>>,
+    /// What the network had done to the flow when it was last heard of.
+    pub(super) network: Network,
+    /// Bytes of memory of what it holds.
     pub(super) memory: usize,
 }
 
-impl Transaction {
-    /// More of a message was kept, from a segment of which another copy may have differed.
-    pub(super) fn note(&mut self, kept: usize, conflict: bool) {
-        self.memory += kept;
-        if conflict {
-            self.anomalies.add(Anomaly::ConflictingCopies);
+impl Progress {
+    fn new(start: Start, memory: usize) -> Self {
+        Self {
+            over: false,
+            anomalies: Anomalies::default(),
+            intake: None,
+            network: start.arrival.network,
+            memory,
         }
     }
+}
 
-    fn is_over(&self) -> bool {
-        self.response_over && self.request.as_ref().is_none_or(|request| request.over)
-    }
+/// How a client has been seen to behave, by which it is told what was lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Habits {
+    /// It has sent a request before it had heard anything of the answer to the one before.
+    pub(super) pipelines: bool,
+    /// It has heard something new, and sent a request while an earlier one had no answer yet.
+    pub(super) slides: bool,
+    /// After a loss nothing more can be told.
+    pub(super) blind: bool,
 }
 
 /// A dialogue in which nobody waits, in little room.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Resting {
     next_index: u32,
+    habits: Habits,
     requests_lost: bool,
     responses_lost: bool,
-    tunnel: bool,
 }
 
 impl Resting {
-    /// A dialogue in which nobody has spoken.
-    pub(super) const fn new() -> Self {
-        Self { next_index: 0, requests_lost: false, responses_lost: false, tunnel: false }
+    /// A dialogue in which nobody was heard; the client may have spoken before.
+    pub(super) const fn new(requests_lost: bool) -> Self {
+        let habits = Habits { pipelines: false, slides: false, blind: false };
+        Self { next_index: 0, habits, requests_lost, responses_lost: false }
     }
 
     /// Exchanges that have come out.
@@ -69,42 +141,51 @@ impl Resting {
     }
 }
 
-/// The requests of a flow that wait for their responses, in order.
+/// What was said on a flow and has not come out yet.
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
-    /// The response that is being read, and any that came before it, belongs to the first one.
-    pub(super) queue: VecDeque<Transaction>,
-    next_index: u32,
-    /// Requests were lost since the last one that was seen.
+    pub(super) asks: VecDeque<Ask>,
+    pub(super) answers: VecDeque<Answer>,
+    pub(super) habits: Habits,
+    /// Requests may have been lost since the last one that was seen.
     pub(super) requests_lost: bool,
-    /// Responses were lost, so that their order does not tell which request they answer.
+    /// Responses may have been lost since the last one that was seen.
     pub(super) responses_lost: bool,
-    /// HTTP has ended on this flow.
-    pub(super) tunnel: bool,
-    /// Bytes of memory that the queue takes.
-    pub(super) memory: usize,
+    /// Responses that were seen or lost since the last request, and answer none that was seen.
+    pub(super) unasked: u32,
+    next_ask: u32,
+    next_index: u32,
+    /// Bytes of memory that the messages take.
+    memory: usize,
 }
 
 impl Dialogue {
-    /// Goes on from there; the queue is empty.
+    /// Goes on from there; nobody waits.
     pub(super) const fn resume(&mut self, resting: Resting) {
-        let Resting { next_index, requests_lost, responses_lost, tunnel } = resting;
+        let Resting { next_index, habits, requests_lost, responses_lost } = resting;
         self.next_index = next_index;
+        self.habits = habits;
         self.requests_lost = requests_lost;
         self.responses_lost = responses_lost;
-        self.tunnel = tunnel;
+        self.unasked = 0;
+        self.next_ask = 0;
+    }
+
+    /// Exchanges that have come out.
+    pub(super) const fn exchanges(&self) -> u32 {
+        self.next_index
     }
 
     /// What is left of the dialogue where nobody waits.
     pub(super) fn rest(&self) -> Option<Resting> {
-        let Self { next_index, requests_lost, responses_lost, tunnel, .. } = *self;
-        let resting = Resting { next_index, requests_lost, responses_lost, tunnel };
-        self.queue.is_empty().then_some(resting)
+        let Self { next_index, habits, requests_lost, responses_lost, .. } = *self;
+        let resting = Resting { next_index, habits, requests_lost, responses_lost };
+        (self.asks.is_empty() && self.answers.is_empty()).then_some(resting)
     }
 
-    /// Requests that there is room for.
+    /// Messages that there is room for.
     pub(super) fn capacity(&self) -> usize {
-        self.queue.capacity()
+        self.asks.capacity().max(self.answers.capacity())
     }
 
     /// Bytes of memory that the dialogue takes beyond its own size.
@@ -112,125 +193,227 @@ impl Dialogue {
         self.memory
     }
 
-    /// Whether HTTP has ended on this flow, by an upgrade or as a tunnel.
-    #[must_use]
-    pub(super) const fn is_tunnel(&self) -> bool {
-        self.tunnel
+    /// A request has begun.
+    pub(super) fn ask(&mut self, message: Message<RequestHead>, start: Start) {
+        let after_loss = self.loss_before(start);
+        self.memory += size_of::<Ask>();
+        self.asks.push_back(Ask {
+            id: self.next_ask,
+            message,
+            start,
+            progress: Progress::new(start, 0),
+            after_loss,
+            fate: if self.habits.blind { AskFate::Alone } else { AskFate::Open },
+            interim: Interim::default(),
+        });
+        self.next_ask = self.next_ask.wrapping_add(1);
+    }
+
+    /// A response has begun, or goes on after interim ones; returns the one that it is now.
+    pub(super) fn answer(&mut self, start: Start) -> Option<&mut Answer> {
+        if self.answers.back().is_none_or(|last| last.message.is_some()) {
+            self.memory += size_of::<Answer>();
+            self.answers.push_back(Answer {
+                message: None,
+                interim: Interim::default(),
+                start,
+                progress: Progress::new(start, 0),
+                after_loss: std::mem::take(&mut self.responses_lost),
+                fate: AnswerFate::Undecided,
+            });
+            self.find_request();
+        }
+        self.answers.back_mut()
+    }
+
+    /// A response that was going on when the flow was picked up, until the network had come to `end`.
+    pub(super) fn midstream(&mut self, message: Message<ResponseHead>, start: Start, end: Network) {
+        self.memory += size_of::<Answer>();
+        let progress = Progress { over: true, network: end, ..Progress::new(start, 0) };
+        self.answers.push_back(Answer {
+            message: Some(message),
+            interim: Interim::default(),
+            start,
+            progress,
+            after_loss: false,
+            fate: AnswerFate::Alone,
+        });
+    }
+
+    /// Whether there is a request that a response which starts there answers.
+    pub(super) fn has_request_for(&self, start: Start) -> bool {
+        let certain = !self.requests_lost && !self.responses_lost && self.answers.is_empty();
+        certain && self.asks.front().is_some_and(|ask| ask.is_answered_by(start))
+    }
+
+    /// The request that a response answers.
+    pub(super) fn asked(&self, fate: AnswerFate) -> Option<&Ask> {
+        let AnswerFate::Answers(id) = fate else { return None };
+        self.asks.iter().find(|ask| ask.id == id)
+    }
+
+    /// The request that is being read.
+    pub(super) fn current_ask(&mut self) -> Option<&mut Ask> {
+        self.asks.back_mut().filter(|ask| !ask.progress.over)
+    }
+
+    /// The response that is being read.
+    pub(super) fn current_answer(&mut self) -> Option<&mut Answer> {
+        self.answers.back_mut().filter(|answer| answer.message.is_some() && !answer.progress.over)
+    }
+
+    /// An interim response has come, to be followed by the final one.
+    pub(super) fn interim(&mut self, head: ResponseHead) {
+        let Some(answer) = self.answers.back_mut() else { return };
+        // With its own size: there may be any number of them.
+        let memory = size_of::<ResponseHead>() + head.head().memory();
+        answer.progress.anomalies.extend(head.head().anomalies());
+        answer.interim.heads.push(head);
+        answer.interim.memory += memory;
+        self.memory += memory;
+    }
+
+    /// What a message holds has changed, from so many bytes of memory to so many.
+    pub(super) const fn hold(&mut self, before: usize, after: usize) {
+        self.memory = self.memory + after - before;
+    }
+
+    /// Responses may be lost from here on: interim ones that wait for theirs stay with the request.
+    pub(super) fn lose_responses(&mut self) {
+        self.responses_lost = true;
+        self.unasked += 1;
+        if self.habits.slides {
+            self.turn_blind();
+        }
+        let Some(last) = self.answers.pop_back_if(|last| last.message.is_none()) else { return };
+        self.memory -= last.memory();
+        let AnswerFate::Answers(id) = last.fate else { return };
+        if let Some(ask) = self.asks.iter_mut().find(|ask| ask.id == id) {
+            self.memory += last.interim.memory;
+            ask.fate = AskFate::Open;
+            ask.interim.extend(last.interim);
+            ask.progress.anomalies.extend(last.progress.anomalies);
+        }
     }
 
     /// The flow is gone: what waits comes out as it is.
     pub(super) fn close(&mut self, seen: Seen, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
-        for transaction in &mut self.queue {
-            if let Some(request) = transaction.request.as_mut().filter(|request| !request.over) {
-                request.message.state = seen;
+        self.settle_at_end();
+        for ask in self.asks.iter_mut().filter(|ask| !ask.progress.over) {
+            ask.message.state = seen;
+            ask.progress.over = true;
+        }
+        for answer in self.answers.iter_mut().filter(|answer| !answer.progress.over) {
+            if let Some(message) = &mut answer.message {
+                message.state = seen;
             }
-            let response = transaction.response.as_mut();
-            if let Some(response) = response.filter(|_| !transaction.response_over) {
-                response.state = seen;
+            answer.progress.over = true;
+        }
+        self.pass(connect_ns, out);
+    }
+
+    /// Passes on what is over and decided, and the oldest where too much waits.
+    pub(super) fn pass(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        loop {
+            let (ask, answer) = (self.asks.front(), self.answers.front());
+            let ask_waits = ask.is_some_and(|ask| !ask.progress.over || ask.fate == AskFate::Open);
+            match (ask, answer) {
+                (Some(ask), Some(answer)) if answer.fate == AnswerFate::Answers(ask.id) => {
+                    if !(ask.progress.over && answer.progress.over) {
+                        break;
+                    }
+                    let (ask, answer) = (self.asks.pop_front(), self.answers.pop_front());
+                    self.emit(ask, answer, connect_ns, out);
+                }
+                (Some(ask), _) if ask.fate == AskFate::Alone && !ask_waits => {
+                    let ask = self.asks.pop_front();
+                    self.emit(ask, None, connect_ns, out);
+                }
+                (_, Some(answer)) if answer.fate == AnswerFate::Alone && answer.progress.over => {
+                    let answer = self.answers.pop_front();
+                    self.emit(None, answer, connect_ns, out);
+                }
+                _ => break,
             }
         }
-        while !self.queue.is_empty() {
-            self.emit_first(connect_ns, out);
+        if self.asks.len() > MAX_WAITING || self.answers.len() > MAX_WAITING {
+            self.give_up_oldest(connect_ns, out);
         }
     }
 
-    pub(super) fn emit_first(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
-        let Some(transaction) = self.queue.pop_front() else { return };
-        self.memory -= size_of::<Transaction>() + transaction.memory;
-        let request = transaction.request.map(|waiting| waiting.message);
-        let response = transaction.response;
+    fn give_up_oldest(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        if self.asks.len() > MAX_WAITING {
+            let ask = self.asks.pop_front();
+            let id = ask.as_ref().map(|ask| ask.id);
+            let answers = id.map(AnswerFate::Answers);
+            let answer = self.answers.pop_front_if(|first| Some(first.fate) == answers);
+            self.emit(ask, answer, connect_ns, out);
+        } else {
+            let answer = self.answers.pop_front();
+            let asked = answer.as_ref().map(|answer| answer.fate);
+            let ask = self.asks.pop_front_if(|ask| Some(AnswerFate::Answers(ask.id)) == asked);
+            self.emit(ask, answer, connect_ns, out);
+        }
+    }
+
+    fn emit(
+        &mut self,
+        ask: Option<Ask>,
+        answer: Option<Answer>,
+        connect_ns: Option<u64>,
+        out: &mut Vec<Exchange>,
+    ) {
+        let mut anomalies = Anomalies::default();
+        if let Some(ask) = &ask {
+            self.memory -= ask.memory();
+            anomalies.extend(ask.progress.anomalies);
+        }
+        if let Some(answer) = &answer {
+            self.memory -= answer.memory();
+            anomalies.extend(answer.progress.anomalies);
+        }
+        let (first, last) = match (&ask, &answer) {
+            (Some(ask), Some(answer)) => (ask.start, &answer.progress),
+            (Some(ask), None) => (ask.start, &ask.progress),
+            (None, Some(answer)) => (answer.start, &answer.progress),
+            (None, None) => return,
+        };
+        let network = last.network.since(first.arrival.network);
+        let (request, mut interim) = match ask {
+            Some(ask) => (Some(ask.message), ask.interim),
+            None => (None, Interim::default()),
+        };
+        let response = answer.and_then(|answer| {
+            interim.extend(answer.interim);
+            answer.message
+        });
         if request.is_none() && response.is_none() {
             return;
         }
         let connect_ns = connect_ns.filter(|_| self.next_index == 0);
-        let timing = timing(request.as_ref(), response.as_ref(), connect_ns);
         out.push(Exchange {
             index: self.next_index,
+            timing: timing(request.as_ref(), response.as_ref(), connect_ns),
             request,
             response,
-            informational: transaction.informational,
-            timing,
-            anomalies: transaction.anomalies,
+            informational: interim.heads,
+            network,
+            anomalies,
         });
         self.next_index += 1;
     }
+}
 
-    pub(super) fn emit_finished(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
-        while self.queue.front().is_some_and(Transaction::is_over) {
-            self.emit_first(connect_ns, out);
-        }
-    }
-
-    /// Brings the transaction that a response at `start` belongs to to the front.
-    pub(super) fn find_request(
-        &mut self,
-        start: Start,
-        connect_ns: Option<u64>,
-        out: &mut Vec<Exchange>,
-    ) {
-        // An early answer ends its request's turn, however much of the request is still to come.
-        if self.queue.front().is_some_and(|first| first.response.is_some()) {
-            self.emit_first(connect_ns, out);
-        }
-        if self.responses_lost {
-            self.leave_unanswered(start, connect_ns, out);
-        }
-        let in_doubt = self
-            .queue
-            .front()
-            .and_then(|first| first.request.as_ref())
-            .is_some_and(|request| request.in_doubt && is_answered_by(request, start));
-        if in_doubt {
-            self.emit_first(connect_ns, out);
-        }
-        let fits = self.queue.front().is_some_and(|first| match &first.request {
-            Some(request) => is_answered_by(request, start),
-            // An interim response to a request that was not seen has come before.
-            None => true,
-        });
-        if !fits {
-            self.memory += size_of::<Transaction>();
-            self.queue.push_front(Transaction::default());
-        }
-    }
-
-    /// After lost responses: lets go the requests that one of those may have answered.
-    fn leave_unanswered(&mut self, start: Start, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
-        loop {
-            let mut requests = self.queue.iter().filter_map(|waiting| waiting.request.as_ref());
-            let (Some(first), second) = (requests.next(), requests.next()) else { break };
-            let Some(second) = second.filter(|second| is_answered_by(second, start)) else { break };
-            // The client had a response between the two, so the first one's answer is behind.
-            // Had it not, either may be meant: both stay alone.
-            let pipelined = second.start.mark.acked <= first.start.mark.acked;
-            self.emit_first(connect_ns, out);
-            let mut left = self.queue.iter_mut().filter_map(|waiting| waiting.request.as_mut());
-            if let Some(second) = left.next().filter(|_| pipelined) {
-                second.in_doubt = true;
-            }
-        }
-        let mut left = self.queue.iter_mut().filter_map(|waiting| waiting.request.as_mut());
-        // A request was lost too: the one that is left may have had its answer before.
-        if let (Some(only), None) = (left.next(), left.next()) {
-            only.in_doubt |= self.requests_lost;
-        }
-        self.responses_lost = false;
-    }
-
-    pub(super) fn current_request(&mut self) -> Option<&mut Transaction> {
-        let last = self.queue.back_mut()?;
-        last.request.as_ref().is_some_and(|request| !request.over).then_some(last)
-    }
-
-    pub(super) fn current_response(&mut self) -> Option<&mut Transaction> {
-        let first = self.queue.front_mut()?;
-        (first.response.is_some() && !first.response_over).then_some(first)
+impl Ask {
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.progress.memory + self.interim.memory
     }
 }
 
-/// Whether causality lets a response that starts there answer this request.
-fn is_answered_by(request: &Waiting, response: Start) -> bool {
-    request.start.offset < response.mark.acked && request.start.mark.acked <= response.offset
+impl Answer {
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.progress.memory + self.interim.memory
+    }
 }
 
 fn timing(
@@ -238,15 +421,17 @@ fn timing(
     response: Option<&Message<ResponseHead>>,
     connect_ns: Option<u64>,
 ) -> Timing {
-    let whole = |state: Seen| matches!(state, Seen::Complete | Seen::Gap);
-    let request_end = request.filter(|m| whole(m.state)).map(|m| m.last_byte);
-    let response_end = response.filter(|m| whole(m.state)).map(|m| m.last_byte);
+    let ended = |state: Seen| matches!(state, Seen::Complete | Seen::Gap);
+    let begun = |state: Seen| state != Seen::Midstream;
+    let request_end = request.filter(|m| ended(m.state)).map(|m| m.last_byte);
+    let response_end = response.filter(|m| ended(m.state)).map(|m| m.last_byte);
+    let response_start = response.filter(|m| begun(m.state)).map(|m| m.first_byte);
     let between = |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.nanos_since(from?));
     Timing {
         connect_ns,
         request_ns: between(request.map(|m| m.first_byte), request_end),
-        wait_ns: between(request_end, response.map(|m| m.first_byte)),
-        response_ns: between(response.map(|m| m.first_byte), response_end),
+        wait_ns: between(request_end, response_start),
+        response_ns: between(response_start, response_end),
         total_ns: between(request.map(|m| m.first_byte), response_end),
     }
 }

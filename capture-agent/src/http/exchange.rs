@@ -2,8 +2,11 @@
 //!
 //! Follows RFC 9110 section 3.4 and, for interim responses, section 15.2.
 
-use super::head::{RequestHead, ResponseHead};
+use super::anomaly::Anomalies;
+use super::form::Field;
+use super::head::{Fields, RequestHead, ResponseHead};
 use crate::segment::Timestamp;
+use crate::stream::Disorder;
 
 /// How much of a message was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,49 +17,49 @@ pub enum State {
     Gap,
     /// What came before the flow ended, or before the message broke its own framing.
     Cut,
+    /// Its end: it had begun before the flow was picked up.
+    Midstream,
     /// What came before the capture ended.
     Open,
 }
 
-/// What is odd about an exchange.
+/// A part of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Anomaly {
-    /// Content-Length beside Transfer-Encoding (RFC 9112 section 6.1): the latter stands.
-    LengthAndTransferEncoding,
-    /// Content-Length that is no number, or several that differ (RFC 9112 section 6.3).
-    InvalidContentLength,
-    /// A request whose last transfer coding is not chunked: where it ends, nobody can tell.
-    UnknownTransferCoding,
-    /// Bytes that break the chunked coding (RFC 9112 section 7.1).
-    MalformedChunk,
-    /// Copies of a TCP segment that differ: the two ends may not have read what is shown.
-    ConflictingCopies,
+pub enum Place {
+    /// Start line and header fields.
+    Head,
+    /// Content, after the transfer coding was undone.
+    Body,
 }
 
-impl Anomaly {
-    const ALL: [Self; 5] = [
-        Self::LengthAndTransferEncoding,
-        Self::InvalidContentLength,
-        Self::UnknownTransferCoding,
-        Self::MalformedChunk,
-        Self::ConflictingCopies,
-    ];
+/// Bytes that were sent and not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// In which part of the message.
+    pub place: Place,
+    /// How many bytes of that part come before it, those that were not seen included.
+    pub offset: u64,
+    /// How many there are; the last ones may have been of the next message.
+    pub bytes: u64,
 }
 
-/// A set of anomalies.
+/// What the network has done to the segments of a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Anomalies(u32);
+pub struct Network {
+    /// To those of the client.
+    pub to_server: Disorder,
+    /// To those of the server.
+    pub to_client: Disorder,
+}
 
-impl Anomalies {
-    /// Adds one.
-    pub fn add(&mut self, anomaly: Anomaly) {
-        self.0 |= 1 << anomaly as u32;
-    }
-
-    /// Those in the set, each once.
-    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
-        Anomaly::ALL.into_iter().filter(move |anomaly| self.0 & (1 << *anomaly as u32) != 0)
+impl Network {
+    /// What it has done since it stood at `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            to_server: self.to_server.since(earlier.to_server),
+            to_client: self.to_client.since(earlier.to_client),
+        }
     }
 }
 
@@ -65,21 +68,17 @@ impl Anomalies {
 pub struct Body {
     /// Bytes that were seen, after the transfer coding was undone.
     pub wire_bytes: u64,
-    /// The first of those bytes, as many as were to be kept.
+    /// Bytes after the content coding was undone too; `None` where that was not done to the end.
+    pub bytes: Option<u64>,
+    /// The first of those bytes, as many as were to be kept; as they were sent where the content
+    /// coding is not known.
     pub content: Vec<u8>,
     /// Whether `content` ends before the body does.
     pub truncated: bool,
-}
-
-impl Body {
-    /// Counts bytes, and keeps as many as `keep` allows in all; returns how many those are.
-    pub(super) fn push(&mut self, bytes: &[u8], keep: usize) -> usize {
-        self.wire_bytes += bytes.len() as u64;
-        let room = keep.saturating_sub(self.content.len()).min(bytes.len());
-        self.content.extend_from_slice(bytes.get(..room).unwrap_or_default());
-        self.truncated |= keep > 0 && room < bytes.len();
-        room
-    }
+    /// Whether `content` is what is left when the content codings are undone.
+    pub decoded: bool,
+    /// Fields and parts of a form, where they were to be listed.
+    pub form: Option<Vec<Field>>,
 }
 
 /// A request or a response.
@@ -89,10 +88,14 @@ pub struct Message<H> {
     pub head: H,
     /// Content.
     pub body: Body,
+    /// Fields after the content (RFC 9112 section 7.1.2).
+    pub trailers: Fields,
     /// How much of it was seen.
     pub state: State,
     /// Bytes of it that were sent and not seen; what followed them may have been another message.
     pub lost_bytes: u64,
+    /// Where those were: the first of them, if they are very many.
+    pub gaps: Vec<Gap>,
     /// When its first byte was seen.
     pub first_byte: Timestamp,
     /// When the last of its bytes was seen.
@@ -127,6 +130,8 @@ pub struct Exchange {
     pub informational: Vec<ResponseHead>,
     /// Where the time went.
     pub timing: Timing,
+    /// What the network did to the flow from its first byte to its last.
+    pub network: Network,
     /// What is odd.
     pub anomalies: Anomalies,
 }
@@ -157,33 +162,5 @@ impl Exchange {
         let host = head.head().value("host").filter(|host| !host.is_empty())?;
         let path = if target == b"*" { &b""[..] } else { target };
         Some([b"http://", host, path].concat())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_keeps_as_much_as_it_may() {
-        let mut body = Body::default();
-        body.push(b"abc", 4);
-        assert!(!body.truncated);
-        body.push(b"def", 4);
-        body.push(b"g", 4);
-        assert_eq!((body.wire_bytes, &body.content[..], body.truncated), (7, &b"abcd"[..], true));
-        let mut counted = Body::default();
-        counted.push(b"abc", 0);
-        assert_eq!((counted.wire_bytes, counted.content.len(), counted.truncated), (3, 0, false));
-    }
-
-    #[test]
-    fn anomalies_are_a_set() {
-        let mut anomalies = Anomalies::default();
-        anomalies.add(Anomaly::MalformedChunk);
-        anomalies.add(Anomaly::InvalidContentLength);
-        anomalies.add(Anomaly::MalformedChunk);
-        let all: Vec<_> = anomalies.iter().collect();
-        assert_eq!(all, [Anomaly::InvalidContentLength, Anomaly::MalformedChunk]);
     }
 }

@@ -3,6 +3,7 @@
 //! Follows RFC 9110 and RFC 9112. Invariant: one bad message never costs the next; what was lost
 //! or malformed is passed over to the next plausible head.
 
+pub mod anomaly;
 pub mod chunked;
 pub mod coding;
 mod dialogue;
@@ -10,38 +11,70 @@ pub mod exchange;
 pub mod form;
 pub mod framing;
 pub mod head;
+mod intake;
+mod pairing;
 mod parser;
 mod recognise;
 pub mod redact;
 mod scribe;
+mod seek;
+mod tunnel;
 pub mod websocket;
 
 use crate::flow::Direction;
 use crate::stream::Chunk;
+pub use anomaly::{Anomalies, Anomaly};
 use dialogue::Dialogue;
-pub use exchange::{Anomaly, Body, Exchange, Message, State, Timing};
+pub use exchange::{Body, Exchange, Gap, Message, Network, Place, State, Timing};
 use head::{HeadRules, Parse, RequestHead, ResponseHead};
 pub use parser::Ending;
-use parser::Parser;
+use parser::{Arrival, Parser};
 use scribe::{Requests, Responses, Scribe};
+pub use tunnel::Tunnel;
 
 /// What is kept of HTTP, and how much.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct HttpRules {
-    /// Heads.
+    /// Heads, and what is hidden of them and of forms.
     pub head: HeadRules,
     /// How many bytes of each body are kept; 0 for none.
     pub keep_body_bytes: usize,
-    /// How the fields of forms are listed, if they are.
+    /// Whether content codings are undone.
+    pub decode: bool,
+    /// How far.
+    pub decoding: coding::Limits,
+    /// How much of forms is listed; `None` for nothing.
     pub list_forms: Option<form::ListRules>,
+}
+
+impl Default for HttpRules {
+    fn default() -> Self {
+        Self {
+            head: HeadRules::default(),
+            keep_body_bytes: 0,
+            decode: true,
+            decoding: coding::Limits::default(),
+            list_forms: None,
+        }
+    }
+}
+
+/// What is known of a flow beside its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context {
+    /// How long it took to open, in nanoseconds, where that was seen.
+    pub connect_ns: Option<u64>,
+    /// What the network has done to it until now.
+    pub network: Network,
 }
 
 /// Which way these first bytes of a direction go, where they tell: a request goes to the server.
 #[must_use]
 pub fn direction_of(bytes: &[u8]) -> Option<Direction> {
-    if ResponseHead::plausibly_begins(bytes) {
+    let has_head = |found| matches!(found, recognise::Found::At(_));
+    if has_head(ResponseHead::find(bytes, true)) {
         Some(Direction::ToClient)
-    } else if RequestHead::plausibly_begins(bytes) {
+    } else if has_head(RequestHead::find(bytes, true)) {
         Some(Direction::ToServer)
     } else {
         None
@@ -64,7 +97,7 @@ impl Resting {
         Self {
             requests: parser::Resting::new(requests_from_start),
             responses: parser::Resting::new(responses_from_start),
-            dialogue: dialogue::Resting::new(),
+            dialogue: dialogue::Resting::new(!requests_from_start),
         }
     }
 
@@ -87,6 +120,7 @@ pub struct Connection {
     requests: Parser,
     responses: Parser,
     dialogue: Dialogue,
+    tunnel: Option<Box<Tunnel>>,
 }
 
 impl Connection {
@@ -97,6 +131,7 @@ impl Connection {
             requests: Parser::resume(resting.requests),
             responses: Parser::resume(resting.responses),
             dialogue: Dialogue::default(),
+            tunnel: None,
         };
         connection.dialogue.resume(resting.dialogue);
         connection
@@ -112,6 +147,9 @@ impl Connection {
     /// What is left of it where nothing is unfinished.
     #[must_use]
     pub fn rest(&self) -> Option<Resting> {
+        if self.tunnel.is_some() {
+            return None;
+        }
         Some(Resting {
             requests: self.requests.rest()?,
             responses: self.responses.rest()?,
@@ -132,6 +170,19 @@ impl Connection {
             + self.requests.memory()
             + self.responses.memory()
             + self.dialogue.memory()
+            + self.tunnel.as_ref().map_or(0, |tunnel| tunnel.memory())
+    }
+
+    /// What HTTP has given way to, if it has.
+    #[must_use]
+    pub fn tunnel(&self) -> Option<&Tunnel> {
+        self.tunnel.as_deref()
+    }
+
+    /// Exchanges that have come out.
+    #[must_use]
+    pub const fn exchanges(&self) -> u32 {
+        self.dialogue.exchanges()
     }
 
     /// Takes what came in one direction; exchanges that this finishes go to `out`.
@@ -140,28 +191,42 @@ impl Connection {
         direction: Direction,
         chunk: Chunk<'_>,
         rules: &HttpRules,
-        connect_ns: Option<u64>,
+        context: Context,
         out: &mut Vec<Exchange>,
     ) {
-        let conflict = matches!(chunk, Chunk::Data { mark, .. } if mark.conflict);
-        let scribe = Scribe::new(&mut self.dialogue, rules, conflict, connect_ns, out);
+        let Context { connect_ns, mut network } = context;
+        let conflict = match (direction, chunk) {
+            (_, Chunk::Gap { .. }) => false,
+            (Direction::ToServer, Chunk::Data { mark, .. }) => {
+                network.to_server = mark.disorder;
+                mark.conflict
+            }
+            (Direction::ToClient, Chunk::Data { mark, .. }) => {
+                network.to_client = mark.disorder;
+                mark.conflict
+            }
+        };
+        let Self { dialogue, tunnel, .. } = self;
+        let scribe = Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, out };
         let head = &rules.head;
         match (direction, chunk) {
             (Direction::ToServer, Chunk::Data { offset, bytes, mark }) => {
-                self.requests.data(offset, bytes, mark, head, &mut Requests(scribe));
+                let arrival = Arrival { mark, network };
+                self.requests.data(offset, bytes, arrival, head, &mut Requests(scribe));
             }
-            (Direction::ToServer, Chunk::Gap { len, .. }) => {
-                self.requests.gap(len, head, &mut Requests(scribe));
+            (Direction::ToServer, Chunk::Gap { offset, len }) => {
+                self.requests.gap(offset, len, head, &mut Requests(scribe));
             }
             (Direction::ToClient, Chunk::Data { offset, bytes, mark }) => {
-                self.responses.data(offset, bytes, mark, head, &mut Responses(scribe));
+                let arrival = Arrival { mark, network };
+                self.responses.data(offset, bytes, arrival, head, &mut Responses(scribe));
             }
-            (Direction::ToClient, Chunk::Gap { len, .. }) => {
-                self.responses.gap(len, head, &mut Responses(scribe));
+            (Direction::ToClient, Chunk::Gap { offset, len }) => {
+                self.responses.gap(offset, len, head, &mut Responses(scribe));
             }
         }
-        if self.dialogue.is_tunnel() {
-            self.requests.turn_deaf();
+        if direction == Direction::ToClient && self.tunnel.is_some() {
+            self.requests.begin_tunnel();
         }
     }
 
@@ -171,10 +236,12 @@ impl Connection {
         direction: Direction,
         ending: Ending,
         rules: &HttpRules,
-        connect_ns: Option<u64>,
+        context: Context,
         out: &mut Vec<Exchange>,
     ) {
-        let scribe = Scribe::new(&mut self.dialogue, rules, false, connect_ns, out);
+        let Context { connect_ns, network } = context;
+        let (dialogue, tunnel, conflict) = (&mut self.dialogue, &mut self.tunnel, false);
+        let scribe = Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, out };
         match direction {
             Direction::ToServer => {
                 self.requests.finish(ending, &rules.head, &mut Requests(scribe));
@@ -187,7 +254,7 @@ impl Connection {
 
     /// The flow is gone: what waits for its other half comes out without it. Both directions
     /// must have been finished.
-    pub fn close(&mut self, seen: State, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
-        self.dialogue.close(seen, connect_ns, out);
+    pub fn close(&mut self, seen: State, context: Context, out: &mut Vec<Exchange>) {
+        self.dialogue.close(seen, context.connect_ns, out);
     }
 }

@@ -1,89 +1,242 @@
-//! Tells heads by their bytes: whether one begins here, and where it ends.
+//! Tells heads by their bytes: whether one begins here, where one can be found, and where it ends.
 //!
-//! Follows RFC 9112 sections 2.2, 3 and 4. Invariant: what cannot become a head any more is told
-//! from what only is not whole yet.
+//! Follows RFC 9112 sections 2.2, 3 and 4. Invariants: what cannot become a head any more is told
+//! from what only is not whole yet; what is found does not depend on how the bytes were cut.
 
-/// Whether a request's head can begin like this, as far as its start line is there.
-pub(super) fn may_begin_request(text: &[u8]) -> bool {
-    let text = skip_empty_lines(text);
-    let line = first_line(text);
-    let method_end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
-    let method = line.get(..method_end).unwrap_or_default();
-    // A method is a token (RFC 9110 section 9.1); none that is in use is longer.
-    let token = method.len() <= 32 && method.iter().all(|byte| is_token(*byte));
-    let whole = line.len() < text.len();
-    token && (!whole || (!method.is_empty() && memchr::memmem::find(line, b" HTTP/1.").is_some()))
-}
+/// Longest start line of a head that is looked for amid unknown bytes: bounds what is kept of them.
+const MAX_START_LINE: usize = 16 << 10;
 
-/// Whether bytes in the middle of a stream are taken for the start of a request.
-pub(super) fn plausibly_begins_request(text: &[u8]) -> bool {
-    METHODS.iter().any(|method| {
-        text.strip_prefix(method.as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '))
-    }) && may_begin_request(text)
-}
+/// Longest status line of such a head.
+const MAX_STATUS_LINE: usize = 1 << 10;
 
-/// Whether a response's head can begin like this, as far as its start line is there.
-pub(super) fn may_begin_response(text: &[u8]) -> bool {
-    let text = skip_empty_lines(text);
-    let known = text.len().min(b"HTTP/1.".len());
-    text.get(..known) == b"HTTP/1.".get(..known)
-}
+/// Longest method: none that is in use is longer, and what is not HTTP shall show soon.
+const MAX_METHOD: usize = 32;
 
-/// Whether bytes in the middle of a stream are taken for the start of a response.
-pub(super) fn plausibly_begins_response(text: &[u8]) -> bool {
-    text.starts_with(b"HTTP/1.") && may_begin_response(text)
-}
-
-/// Methods of the IANA registry that clients use, for finding a request amid unknown bytes.
-const METHODS: [&str; 23] = [
-    "GET",
-    "POST",
-    "PUT",
-    "HEAD",
-    "DELETE",
-    "OPTIONS",
-    "PATCH",
-    "CONNECT",
-    "TRACE",
-    "PROPFIND",
-    "PROPPATCH",
-    "MKCOL",
-    "COPY",
-    "MOVE",
-    "LOCK",
-    "UNLOCK",
-    "REPORT",
-    "SEARCH",
-    "MKCALENDAR",
-    "CHECKOUT",
-    "MERGE",
-    "QUERY",
-    "ACL",
+/// Methods that clients use, most of them of the IANA registry, for finding a request amid unknown
+/// bytes.
+const METHODS: [&[u8]; 35] = [
+    b"GET",
+    b"POST",
+    b"PUT",
+    b"HEAD",
+    b"DELETE",
+    b"OPTIONS",
+    b"PATCH",
+    b"CONNECT",
+    b"TRACE",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"UNLOCK",
+    b"LOCK",
+    b"REPORT",
+    b"SEARCH",
+    b"MKCALENDAR",
+    b"CHECKOUT",
+    b"MERGE",
+    b"QUERY",
+    b"ACL",
+    b"SUBSCRIBE",
+    b"UNSUBSCRIBE",
+    b"NOTIFY",
+    b"PURGE",
+    b"M-SEARCH",
+    b"BIND",
+    b"UNBIND",
+    b"REBIND",
+    b"LINK",
+    b"UNLINK",
+    b"VERSION-CONTROL",
+    b"BASELINE-CONTROL",
 ];
 
+/// What was found amid bytes of which nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A head begins there, by its start line.
+    At(usize),
+    /// None does; from there on one may, when more is seen.
+    NotBefore(usize),
+}
+
+/// What was found of a head that is being looked at line by line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// The head is there, so many bytes long.
+    Whole(usize),
+    /// So far it may be one; lines up to there have been looked at.
+    Until(usize),
+    /// It is none: the line that begins there is no header field.
+    BrokenAt(usize),
+}
+
 /// A character of a token (RFC 9110 section 5.6.2).
-const fn is_token(byte: u8) -> bool {
+pub(super) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
-/// Empty lines before a message are skipped (RFC 9112 section 2.2).
-fn skip_empty_lines(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(text.len());
-    text.get(start..).unwrap_or_default()
+/// White space inside a line (RFC 9110 section 5.6.3).
+pub(super) const fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
-fn first_line(text: &[u8]) -> &[u8] {
+/// Without the white space around it.
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The first line, without its end.
+pub(super) fn first_line(text: &[u8]) -> &[u8] {
     let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
-    text.get(..end).unwrap_or_default()
+    let line = text.get(..end).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// How many bytes the first head in `text` takes up, the empty line that ends it included.
-/// The first `scanned` bytes are known not to end one.
+/// Whether a request's head can begin like this, as far as its start line is there.
+pub(super) fn may_begin_request(text: &[u8]) -> bool {
+    let line = first_line(text);
+    let method_end = line.iter().position(is_space).unwrap_or(line.len());
+    let (method, rest) = line.split_at(method_end);
+    let token = method.len() <= MAX_METHOD && method.iter().all(|byte| is_token(*byte));
+    let whole = line.len() < text.len() && text.get(line.len()..) != Some(b"\r");
+    // The preface of HTTP/2 looks like a request on purpose (RFC 9113 section 3.4).
+    token
+        && method != b"PRI"
+        && (!whole || (!method.is_empty() && (has_version(rest) || simple_request(text).is_some())))
+}
+
+/// Whether the last word is a version.
+fn has_version(text: &[u8]) -> bool {
+    let text = trim(text);
+    let word = text.rsplit(is_space).next().unwrap_or_default();
+    word.len() < text.len() && word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"))
+}
+
+/// The target of a request of HTTP/0.9, which is one whole line, with one method and no version;
+/// and how long the line is.
+pub(super) fn simple_request(text: &[u8]) -> Option<(&[u8], usize)> {
+    let target = first_line(text).strip_prefix(b"GET ")?;
+    let graphic = target.iter().all(|byte| byte.is_ascii_graphic() || *byte >= 0x80);
+    let newline = memchr::memchr(b'\n', text).filter(|_| target.starts_with(b"/") && graphic)?;
+    Some((target, newline + 1))
+}
+
+/// Whether a response's head can begin like this, as far as its start line is there.
+pub(super) fn may_begin_response(text: &[u8]) -> bool {
+    let known = text.len().min(b"HTTP/1.".len());
+    let (start, rest) = text.split_at(known);
+    let http = b"HTTP/1.".get(..known).is_some_and(|http| start.eq_ignore_ascii_case(http));
+    let line = first_line(rest);
+    let whole = line.len() < rest.len();
+    http && (!whole || line.len() >= "1 200".len())
+}
+
+/// Whether bytes where a body may be are the start of a response's head, as far as they are there.
+pub(super) fn looks_like_status_line(text: &[u8]) -> bool {
+    text.iter().zip(b"HTTP/1.d ddd ").all(|(byte, pattern)| match pattern {
+        b'd' => byte.is_ascii_digit(),
+        b' ' => matches!(byte, b' ' | b'\r' | b'\n'),
+        _ => byte == pattern,
+    })
+}
+
+/// Bytes that [`looks_like_status_line`] needs to be sure.
+pub(super) const STATUS_LINE_BYTES: usize = "HTTP/1.1 200".len();
+
+/// The first request line, by the grammar, that ends in these bytes. `at_start` says whether they
+/// begin where a head may: then, and after an end of line, a method need not be a known one.
+pub(super) fn find_request(text: &[u8], at_start: bool) -> Found {
+    let mut line_start = 0;
+    for newline in memchr::memchr_iter(b'\n', text) {
+        let line = text.get(line_start..newline).unwrap_or_default();
+        if let Some(at) = request_line_in(line, line_start > 0 || at_start) {
+            return Found::At(line_start + at);
+        }
+        line_start = newline + 1;
+    }
+    Found::NotBefore(line_start.max(text.len().saturating_sub(MAX_START_LINE)))
+}
+
+/// Where a request line begins that ends with the line; what is before it may be a body.
+fn request_line_in(line: &[u8], fresh: bool) -> Option<usize> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let tail = line.len().saturating_sub(MAX_START_LINE);
+    let (fresh, line) = (fresh && tail == 0, line.get(tail..)?);
+    let rest = line.strip_suffix(b" HTTP/1.1").or_else(|| line.strip_suffix(b" HTTP/1.0"))?;
+    let target_at = memchr::memrchr(b' ', rest)? + 1;
+    let target = rest.get(target_at..)?;
+    if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic() || *byte >= 0x80) {
+        return None;
+    }
+    let before = rest.get(..target_at - 1)?;
+    let name = before.iter().position(|byte| !is_token(*byte)).unwrap_or(before.len());
+    // The rest of a head whose start was lost may quote a request.
+    if fresh && name > 0 && before.get(name) == Some(&b':') {
+        return None;
+    }
+    // What is glued to a known method is the end of a body.
+    let known = METHODS.iter().filter(|method| before.ends_with(method)).max_by_key(|m| m.len());
+    let method = known.map(|method| method.len());
+    let token = || Some(before.len()).filter(|len| fresh && *len == name && *len <= MAX_METHOD);
+    let len = method.or_else(token).filter(|len| *len > 0)?;
+    Some(tail + before.len() - len)
+}
+
+/// The first status line, by the grammar, that ends in these bytes.
+pub(super) fn find_response(text: &[u8], _at_start: bool) -> Found {
+    let finder = memchr::memmem::Finder::new(b"HTTP/1.");
+    let mut at = 0;
+    while let Some(next) = text.get(at..).and_then(|rest| finder.find(rest)) {
+        at += next;
+        let rest = text.get(at..).unwrap_or_default();
+        let line = first_line(rest);
+        let whole = line.len() < rest.len() && rest.get(line.len()..) != Some(b"\r");
+        let fits = looks_like_status_line(rest)
+            && line.len() <= MAX_STATUS_LINE
+            && line.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+        match (fits, whole) {
+            (true, true) => return Found::At(at),
+            (true, false) => return Found::NotBefore(at),
+            (false, _) => at += 1,
+        }
+    }
+    // It may have begun: "HTT" and more to come.
+    let begun = (1..finder.needle().len()).rev().find(|len| {
+        *len <= text.len() - at && finder.needle().get(..*len).is_some_and(|n| text.ends_with(n))
+    });
+    Found::NotBefore(text.len() - begun.unwrap_or(0))
+}
+
+/// Looks at the lines of a head after its start line, from `from` on: each has to be a header field
+/// by the grammar.
+pub(super) fn header_lines(text: &[u8], from: usize) -> Lines {
+    let mut at = from;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let Some(newline) = memchr::memchr(b'\n', rest) else { break };
+        let line = first_line(rest);
+        if line.is_empty() && at > 0 {
+            return Lines::Whole(at + newline + 1);
+        }
+        let name = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
+        if at > 0 && (name == 0 || line.get(name) != Some(&b':')) {
+            return Lines::BrokenAt(at);
+        }
+        at += newline + 1;
+    }
+    Lines::Until(at)
+}
+
+/// How many bytes the head in `text` takes up, the empty line that ends it included. The first
+/// `scanned` bytes are known not to end one.
 pub(super) fn head_len(text: &[u8], scanned: usize) -> Option<usize> {
-    let first = text.len() - skip_empty_lines(text).len();
     // The end may straddle what was scanned: "\n\r" + "\n".
-    let mut at = scanned.saturating_sub(2).max(first);
+    let mut at = scanned.saturating_sub(2);
     while let Some(newline) = memchr::memchr(b'\n', text.get(at..)?) {
         at += newline + 1;
         match text.get(at..)? {
@@ -104,7 +257,6 @@ mod tests {
         assert_eq!(head_len(b"GET / HTTP/1.1\r\nA: b\r\n\r\nbody\r\n\r\n", 0), Some(24));
         assert_eq!(head_len(b"GET / HTTP/1.1\nA: b\n\nbody", 0), Some(21));
         assert_eq!(head_len(b"GET / HTTP/1.1\r\nA: b\r\n", 0), None);
-        assert_eq!(head_len(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", 0), Some(22));
         let text = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
         for scanned in 0..text.len() {
             assert_eq!(head_len(text, scanned), Some(text.len()), "{scanned}");
@@ -113,19 +265,56 @@ mod tests {
 
     #[test]
     fn http_is_told_apart_by_its_first_bytes() {
-        for text in ["", "G", "GET", "GET ", "GET /long", "M-SEARCH * HTTP/1.1\r\n", "\r\nGET / HT"]
-        {
+        for text in ["", "G", "GET", "GET ", "GET /long", "M-SEARCH * HTTP/1.1\r\n", "GET /\r\n"] {
             assert!(may_begin_request(text.as_bytes()), "{text:?}");
         }
         let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
-        let texts: [&[u8]; 5] =
-            [tls, b"SSH-2.0-OpenSSH_9.2\r\n", b"EHLO x\r\n", b"\0", b"GET / HTTP/2.0\r\n"];
+        let texts: [&[u8]; 6] = [
+            tls,
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"EHLO x\r\n",
+            b"\0",
+            b"PRI * HTTP/2.0\r\n",
+            b"get key\r\n",
+        ];
         for text in texts {
             assert!(!may_begin_request(text), "{text:?}");
         }
         assert!(may_begin_response(b"HTT"));
+        assert!(may_begin_response(b"HTTP/1.1 200\r\n"));
         assert!(!may_begin_response(b"220 mail ESMTP"));
-        assert!(plausibly_begins_request(b"POST /x HTTP/1.1\r\n"));
-        assert!(!plausibly_begins_request(b"some text in a body"));
+    }
+
+    #[test]
+    fn a_request_is_found_amid_other_bytes_and_only_by_its_whole_line() {
+        let found = |text: &[u8]| find_request(text, false);
+        assert_eq!(found(b"a=1GET /x?y HTTP/1.1\r\nHost"), Found::At(3));
+        assert_eq!(found(b"abc\nBREW /pot HTTP/1.1\n"), Found::At(4));
+        assert_eq!(found(b"abcBREW /pot HTTP/1.1\n"), Found::NotBefore(22));
+        assert_eq!(find_request(b"BREW /pot HTTP/1.0\r\n", true), Found::At(0));
+        assert_eq!(found(b"xPROPFIND * HTTP/1.1\r\n"), Found::At(1));
+        assert_eq!(found(b"text\nGET /x HTTP/1.1"), Found::NotBefore(5));
+        assert_eq!(found(b"say: GET /x\x01 HTTP/1.1\r\n"), Found::NotBefore(23));
+    }
+
+    #[test]
+    fn a_response_is_found_amid_other_bytes_and_only_by_its_whole_line() {
+        let found = |text: &[u8]| find_response(text, false);
+        assert_eq!(found(b"abcHTTP/1.1 200 OK\r\n"), Found::At(3));
+        assert_eq!(found(b"HTTP/1.x HTTP/1.0 404\r\n"), Found::At(9));
+        assert_eq!(found(b"abcHTTP/1.1 20"), Found::NotBefore(3));
+        assert_eq!(found(b"abcHTTP/1.1 200 OK\r"), Found::NotBefore(3));
+        assert_eq!(found(b"abcHTT"), Found::NotBefore(3));
+        assert_eq!(found(b"about HTTP/1.1 and more"), Found::NotBefore(23));
+        assert_eq!(found(b"HTTP/1.1 200 \x1b[m\r\n"), Found::NotBefore(18));
+    }
+
+    #[test]
+    fn lines_of_a_head_are_fields_until_the_empty_one() {
+        let text = b"HTTP/1.1 200 OK\r\nA: b\r\nC:\r\n\r\nbody";
+        assert_eq!(header_lines(text, 0), Lines::Whole(29));
+        assert_eq!(header_lines(&text[..20], 0), Lines::Until(17));
+        assert_eq!(header_lines(&text[..29], 17), Lines::Whole(29));
+        assert_eq!(header_lines(b"HTTP/1.1 200 OK\r\nHTTP/1.1 200 OK\r\n", 0), Lines::BrokenAt(17));
     }
 }

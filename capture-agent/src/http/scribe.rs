@@ -1,219 +1,343 @@
 //! Writes down what the parsers find: messages of a dialogue, as they grow and end.
 
 use super::HttpRules;
-use super::dialogue::{Dialogue, Transaction, Waiting};
-use super::exchange::{Anomalies, Anomaly, Body, Exchange, Message, State as Seen};
+use super::anomaly::{Anomalies, Anomaly};
+use super::dialogue::{Dialogue, Progress};
+use super::exchange::{Body, Exchange, Gap, Message, Network, Place, State as Seen};
 use super::framing::{self, Framing};
-use super::head::{RequestHead, ResponseHead};
+use super::head::{Fields, Parse, RequestHead, ResponseHead, Version};
+use super::intake::Intake;
 use super::parser::{Handler, Start};
+use super::tunnel::Tunnel;
+use crate::flow::Direction;
 use crate::segment::Timestamp;
 
-/// Most requests of one flow that may wait for their responses: stops a client that only asks.
-const MAX_WAITING: usize = 1024;
+/// Most gaps of one message whose places are kept: stops a body of nothing but holes.
+const MAX_GAPS: usize = 64;
 
 /// What the two handlers below share: the flow's dialogue, and where its exchanges go.
 #[derive(Debug)]
 pub(super) struct Scribe<'a> {
     /// The flow's dialogue.
-    dialogue: &'a mut Dialogue,
-    /// How many bytes of each body are kept.
-    keep: usize,
+    pub(super) dialogue: &'a mut Dialogue,
+    /// What is kept, and how much.
+    pub(super) rules: &'a HttpRules,
     /// Whether another copy of the bytes that come now differed.
-    conflict: bool,
+    pub(super) conflict: bool,
     /// How long the flow took to open, where that was seen.
-    connect_ns: Option<u64>,
+    pub(super) connect_ns: Option<u64>,
+    /// What the network has done to the flow until now.
+    pub(super) network: Network,
+    /// What HTTP has given way to, if it has.
+    pub(super) tunnel: &'a mut Option<Box<Tunnel>>,
     /// Where finished exchanges go.
-    out: &'a mut Vec<Exchange>,
+    pub(super) out: &'a mut Vec<Exchange>,
 }
 
-impl<'a> Scribe<'a> {
-    pub(super) const fn new(
-        dialogue: &'a mut Dialogue,
-        rules: &HttpRules,
-        conflict: bool,
-        connect_ns: Option<u64>,
-        out: &'a mut Vec<Exchange>,
-    ) -> Self {
-        Self { dialogue, keep: rules.keep_body_bytes, conflict, connect_ns, out }
+impl Scribe<'_> {
+    fn pass(&mut self) {
+        self.dialogue.pass(self.connect_ns, self.out);
     }
+
+    fn tunnelled(&mut self, direction: Direction, bytes: &[u8]) {
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.take(direction, bytes);
+        }
+    }
+}
+
+/// A message that is being read.
+struct Reading<'a, H> {
+    message: &'a mut Message<H>,
+    progress: &'a mut Progress,
+    rules: &'a HttpRules,
 }
 
 fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
     Message {
         head,
         body: Body::default(),
+        trailers: Fields::default(),
         // Until it is known better.
         state: Seen::Open,
         lost_bytes: 0,
-        first_byte: start.mark.time,
+        gaps: Vec::new(),
+        first_byte: start.arrival.mark.time,
         last_byte,
     }
 }
 
-impl<H> Message<H> {
-    /// Takes bytes of the body; returns how many were kept.
-    fn content(&mut self, bytes: &[u8], time: Timestamp, keep: usize) -> usize {
-        self.last_byte = self.last_byte.max(time);
-        self.body.push(bytes, keep)
+impl<H: Parse> Reading<'_, H> {
+    fn begin_body(&mut self) {
+        let Self { message, progress, rules } = self;
+        let head = message.head.common();
+        progress.anomalies.extend(head.anomalies());
+        progress.intake = Intake::of(head, rules, &mut message.body, &mut progress.anomalies);
+    }
+
+    fn content(&mut self, bytes: &[u8], time: Timestamp, conflict: bool) {
+        let Self { message, progress, rules } = self;
+        message.last_byte = message.last_byte.max(time);
+        if conflict {
+            progress.anomalies.add(Anomaly::ConflictingCopies);
+        }
+        let Progress { intake, anomalies, .. } = &mut **progress;
+        message.body.take(bytes, intake.as_mut(), rules, anomalies);
+    }
+
+    fn lost(&mut self, place: Place, len: u64) {
+        let Self { message, progress, rules } = self;
+        let offset = match place {
+            Place::Head => message.head.common().len().into(),
+            Place::Body => message.body.wire_bytes + lost_in_body(&message.gaps),
+        };
+        message.lost_bytes += len;
+        if message.gaps.len() < MAX_GAPS {
+            message.gaps.push(Gap { place, offset, bytes: len });
+        }
+        let Progress { intake, anomalies, .. } = &mut **progress;
+        if let Some(intake) = intake {
+            intake.gap(rules, &mut message.body, anomalies);
+        }
     }
 
     fn end(&mut self, time: Timestamp) {
-        self.last_byte = self.last_byte.max(time);
-        self.state = if self.lost_bytes > 0 { Seen::Gap } else { Seen::Complete };
+        self.message.last_byte = self.message.last_byte.max(time);
+        let lossless = self.message.lost_bytes == 0;
+        self.message.state = if lossless { Seen::Complete } else { Seen::Gap };
+        self.finish(lossless);
     }
+
+    fn broken_off(&mut self, seen: Seen) {
+        self.message.state = if self.message.lost_bytes > 0 { Seen::Gap } else { seen };
+        self.finish(false);
+    }
+
+    fn finish(&mut self, whole: bool) {
+        let Self { message, progress, rules } = self;
+        progress.over = true;
+        let body = &mut message.body;
+        match progress.intake.take() {
+            Some(mut intake) => intake.finish(whole, rules, body, &mut progress.anomalies),
+            None => body.bytes = (whole && body.decoded).then_some(body.wire_bytes),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        let Message { head, body, trailers, gaps, .. } = &*self.message;
+        let intake = self.progress.intake.as_ref().map_or(0, |intake| intake.memory());
+        let gaps = gaps.capacity() * size_of::<Gap>();
+        head.common().memory() + body.content.capacity() + trailers.memory() + gaps + intake
+    }
+}
+
+fn lost_in_body(gaps: &[Gap]) -> u64 {
+    gaps.iter().filter(|gap| gap.place == Place::Body).map(|gap| gap.bytes).sum()
 }
 
 /// Takes what is found in the client's direction.
 #[derive(Debug)]
 pub(super) struct Requests<'a>(pub(super) Scribe<'a>);
 
+impl Requests<'_> {
+    /// Lets something happen to the request that is being read, if there is one.
+    fn read(&mut self, act: impl FnOnce(&mut Reading<'_, RequestHead>)) {
+        let Scribe { dialogue, rules, network, .. } = &mut self.0;
+        let Some(ask) = dialogue.current_ask() else { return };
+        ask.progress.network = *network;
+        let before = ask.progress.memory;
+        let after = read(&mut ask.message, &mut ask.progress, rules, act);
+        dialogue.hold(before, after);
+    }
+}
+
 impl Handler<RequestHead> for Requests<'_> {
     fn head(&mut self, head: RequestHead, start: Start, last_byte: Timestamp) -> Framing {
-        let dialogue = &mut *self.0.dialogue;
-        if dialogue.queue.len() >= MAX_WAITING {
-            dialogue.emit_first(self.0.connect_ns, self.0.out);
-        }
         let mut anomalies = Anomalies::default();
         let framing = framing::of_request(&head, &mut anomalies);
-        let in_doubt = std::mem::take(&mut dialogue.requests_lost);
         if self.0.conflict {
             anomalies.add(Anomaly::ConflictingCopies);
         }
-        let memory = head.head().memory();
-        let message = open_message(head, start, last_byte);
-        dialogue.memory += size_of::<Transaction>() + memory;
-        dialogue.queue.push_back(Transaction {
-            request: Some(Waiting { message, start, over: false, in_doubt }),
-            anomalies,
-            memory,
-            ..Transaction::default()
+        self.0.dialogue.ask(open_message(head, start, last_byte), start);
+        self.read(|request| {
+            request.progress.anomalies.extend(anomalies);
+            request.begin_body();
         });
+        self.0.pass();
         framing
     }
 
-    fn content(&mut self, bytes: &[u8], time: Timestamp) {
-        let Scribe { keep, conflict, .. } = self.0;
-        let Some(transaction) = self.0.dialogue.current_request() else { return };
-        if let Some(request) = &mut transaction.request {
-            let kept = request.message.content(bytes, time, keep);
-            transaction.note(kept, conflict);
-            self.0.dialogue.memory += kept;
-        }
+    fn headless(&mut self, _start: Start) -> bool {
+        false
     }
 
-    fn lost(&mut self, len: u64) {
-        if let Some(request) = self.request() {
-            request.message.lost_bytes += len;
-        }
+    fn content(&mut self, bytes: &[u8], time: Timestamp) {
+        let conflict = self.0.conflict;
+        self.read(|request| request.content(bytes, time, conflict));
+    }
+
+    fn trailers(&mut self, fields: Fields) {
+        self.read(|request| request.message.trailers = fields);
+    }
+
+    fn lost(&mut self, place: Place, len: u64) {
+        self.read(|request| request.lost(place, len));
     }
 
     fn end(&mut self, time: Timestamp) {
-        if let Some(request) = self.request() {
-            request.message.end(time);
-            request.over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
+        self.read(|request| request.end(time));
+        self.0.pass();
     }
 
     fn broken_off(&mut self, seen: Seen) {
-        if let Some(request) = self.request() {
-            request.message.state = seen;
-            request.over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
+        self.read(|request| request.broken_off(seen));
+        self.0.pass();
     }
 
     fn anomaly(&mut self, anomaly: Anomaly) {
-        if let Some(transaction) = self.0.dialogue.current_request() {
-            transaction.anomalies.add(anomaly);
-        }
+        self.read(|request| request.progress.anomalies.add(anomaly));
     }
 
     fn out_of_step(&mut self) {
         self.0.dialogue.requests_lost = true;
     }
-}
 
-impl Requests<'_> {
-    fn request(&mut self) -> Option<&mut Waiting> {
-        self.0.dialogue.current_request()?.request.as_mut()
+    fn midstream(&mut self, _bytes: u64, _first: Start, _last: Timestamp) {
+        // Without its head a request says nothing; its response comes alone.
     }
+
+    fn tunnelled(&mut self, bytes: &[u8], _time: Timestamp) {
+        self.0.tunnelled(Direction::ToServer, bytes);
+    }
+
+    fn tunnel_gap(&mut self, _len: u64) {}
+
+    fn tunnel_end(&mut self, _seen: Seen) {}
 }
 
 /// Takes what is found in the server's direction.
 #[derive(Debug)]
 pub(super) struct Responses<'a>(pub(super) Scribe<'a>);
 
-impl Handler<ResponseHead> for Responses<'_> {
-    fn head(&mut self, head: ResponseHead, start: Start, last_byte: Timestamp) -> Framing {
-        let dialogue = &mut *self.0.dialogue;
-        dialogue.find_request(start, self.0.connect_ns, self.0.out);
-        let Some(transaction) = dialogue.queue.front_mut() else { return Framing::Unknown };
-        let method = transaction.request.as_ref().map(|request| request.message.head.method());
-        let framing = framing::of_response(&head, method, &mut transaction.anomalies);
-        // An interim response comes with its own size: there may be any number of them.
-        let own = if framing == Framing::Interim { size_of::<ResponseHead>() } else { 0 };
-        let memory = own + head.head().memory();
-        transaction.note(memory, self.0.conflict);
-        dialogue.memory += memory;
-        if framing == Framing::Interim {
-            transaction.informational.push(head);
-            return framing;
-        }
-        transaction.response = Some(open_message(head, start, last_byte));
-        dialogue.tunnel |= framing == Framing::Tunnel;
-        framing
-    }
-
-    fn content(&mut self, bytes: &[u8], time: Timestamp) {
-        let Scribe { keep, conflict, .. } = self.0;
-        let Some(transaction) = self.0.dialogue.current_response() else { return };
-        if let Some(response) = &mut transaction.response {
-            let kept = response.content(bytes, time, keep);
-            transaction.note(kept, conflict);
-            self.0.dialogue.memory += kept;
-        }
-    }
-
-    fn lost(&mut self, len: u64) {
-        if let Some(response) = self.response() {
-            response.lost_bytes += len;
-        }
-    }
-
-    fn end(&mut self, time: Timestamp) {
-        if let Some(transaction) = self.0.dialogue.current_response() {
-            if let Some(response) = &mut transaction.response {
-                response.end(time);
-            }
-            transaction.response_over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
-    }
-
-    fn broken_off(&mut self, seen: Seen) {
-        if let Some(transaction) = self.0.dialogue.current_response() {
-            if let Some(response) = &mut transaction.response {
-                response.state = seen;
-            }
-            transaction.response_over = true;
-        }
-        self.0.dialogue.emit_finished(self.0.connect_ns, self.0.out);
-    }
-
-    fn anomaly(&mut self, anomaly: Anomaly) {
-        if let Some(transaction) = self.0.dialogue.current_response() {
-            transaction.anomalies.add(anomaly);
-        }
-    }
-
-    fn out_of_step(&mut self) {
-        self.0.dialogue.responses_lost = true;
+impl Responses<'_> {
+    /// Lets something happen to the response that is being read, if there is one.
+    fn read(&mut self, act: impl FnOnce(&mut Reading<'_, ResponseHead>)) {
+        let Scribe { dialogue, rules, network, .. } = &mut self.0;
+        let Some(answer) = dialogue.current_answer() else { return };
+        answer.progress.network = *network;
+        let Some(message) = &mut answer.message else { return };
+        let before = answer.progress.memory;
+        let after = read(message, &mut answer.progress, rules, act);
+        dialogue.hold(before, after);
     }
 }
 
-impl Responses<'_> {
-    fn response(&mut self) -> Option<&mut Message<ResponseHead>> {
-        self.0.dialogue.current_response()?.response.as_mut()
+impl Handler<ResponseHead> for Responses<'_> {
+    fn head(&mut self, head: ResponseHead, start: Start, last_byte: Timestamp) -> Framing {
+        let conflict = self.0.conflict;
+        let dialogue = &mut *self.0.dialogue;
+        let Some(fate) = dialogue.answer(start).map(|answer| answer.fate) else {
+            return Framing::Unknown;
+        };
+        let mut anomalies = Anomalies::default();
+        let asked = dialogue.asked(fate).map(|ask| &ask.message.head);
+        let framing = framing::of_response(&head, asked.map(RequestHead::method), &mut anomalies);
+        if framing == Framing::Tunnel {
+            *self.0.tunnel = Some(Box::new(Tunnel::new(asked, &head)));
+        }
+        if conflict {
+            anomalies.add(Anomaly::ConflictingCopies);
+        }
+        let Some(answer) = dialogue.answers.back_mut() else { return Framing::Unknown };
+        answer.progress.anomalies.extend(anomalies);
+        if framing == Framing::Interim {
+            dialogue.interim(head);
+            return framing;
+        }
+        answer.message = Some(open_message(head, start, last_byte));
+        self.read(|response| response.begin_body());
+        framing
     }
+
+    fn headless(&mut self, start: Start) -> bool {
+        let dialogue = &mut *self.0.dialogue;
+        // Only a request makes what follows an answer.
+        if !dialogue.has_request_for(start) {
+            return false;
+        }
+        let Some(answer) = dialogue.answer(start) else { return false };
+        let time = start.arrival.mark.time;
+        answer.message = Some(open_message(ResponseHead::headless(), start, time));
+        let fate = answer.fate;
+        let asked = dialogue.asked(fate).and_then(|ask| ask.message.head.head().version());
+        self.read(|response| {
+            if asked != Some(Version::HTTP_09) {
+                response.progress.anomalies.add(Anomaly::HeadlessResponse);
+            }
+            response.begin_body();
+        });
+        true
+    }
+
+    fn content(&mut self, bytes: &[u8], time: Timestamp) {
+        let conflict = self.0.conflict;
+        self.read(|response| response.content(bytes, time, conflict));
+    }
+
+    fn trailers(&mut self, fields: Fields) {
+        self.read(|response| response.message.trailers = fields);
+    }
+
+    fn lost(&mut self, place: Place, len: u64) {
+        self.read(|response| response.lost(place, len));
+    }
+
+    fn end(&mut self, time: Timestamp) {
+        self.read(|response| response.end(time));
+        self.0.pass();
+    }
+
+    fn broken_off(&mut self, seen: Seen) {
+        self.read(|response| response.broken_off(seen));
+        self.0.pass();
+    }
+
+    fn anomaly(&mut self, anomaly: Anomaly) {
+        self.read(|response| response.progress.anomalies.add(anomaly));
+    }
+
+    fn out_of_step(&mut self) {
+        self.0.dialogue.lose_responses();
+        self.0.pass();
+    }
+
+    fn midstream(&mut self, bytes: u64, first: Start, last: Timestamp) {
+        let mut message = open_message(ResponseHead::unseen(), first, last);
+        message.state = Seen::Midstream;
+        message.body.wire_bytes = bytes;
+        message.body.truncated = self.0.rules.keep_body_bytes > 0;
+        self.0.dialogue.midstream(message, first, self.0.network);
+    }
+
+    fn tunnelled(&mut self, bytes: &[u8], _time: Timestamp) {
+        self.0.tunnelled(Direction::ToClient, bytes);
+    }
+
+    fn tunnel_gap(&mut self, _len: u64) {}
+
+    fn tunnel_end(&mut self, _seen: Seen) {}
+}
+
+/// Lets something happen to a message; returns the bytes of memory that it holds afterwards.
+fn read<H: Parse>(
+    message: &mut Message<H>,
+    progress: &mut Progress,
+    rules: &HttpRules,
+    act: impl FnOnce(&mut Reading<'_, H>),
+) -> usize {
+    let mut reading = Reading { message, progress, rules };
+    act(&mut reading);
+    let memory = reading.memory();
+    progress.memory = memory;
+    memory
 }

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::http::Anomaly;
+
 /// A line of output.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -52,8 +54,20 @@ pub struct ExchangeRecord<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     informational: Vec<InterimRecord<'a>>,
     timing: TimingRecord,
-    /// What is odd about it.
-    anomalies: Vec<AnomalyRecord>,
+    /// Segments that carried bytes which had been sent before, from the first byte of the exchange
+    /// to its last.
+    retransmitted: TroubleRecord,
+    /// Segments that came late: after one that was sent after them.
+    out_of_order: TroubleRecord,
+    /// What is odd about it: see docs/anomalies.md.
+    anomalies: Vec<Anomaly>,
+}
+
+/// Segments, by their direction.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TroubleRecord {
+    to_server: u32,
+    to_client: u32,
 }
 
 /// One end of a flow.
@@ -73,37 +87,75 @@ pub struct RequestRecord<'a> {
     host: Option<Cow<'a, str>>,
     /// Absolute URL, where host and target make one.
     url: Option<String>,
-    version: &'static str,
+    /// As it was sent; `0.9` where none was.
+    version: Option<Cow<'static, str>>,
     headers: Vec<HeaderRecord<'a>>,
     head_bytes: u32,
     body: BodyRecord<'a>,
+    /// Fields after the body.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trailers: Vec<HeaderRecord<'a>>,
     state: StateRecord,
-    /// Bytes of it that were sent and not observed, where `state` is `gap`.
+    /// Bytes of it that were sent and not observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_bytes: Option<u64>,
+    /// Where those were, up to 64 of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<GapRecord>,
+}
+
+/// Bytes of a message that were sent and not observed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct GapRecord {
+    /// The part of the message.
+    #[serde(rename = "in")]
+    place: PlaceRecord,
+    /// Bytes of that part before the gap: of the head as it was sent, or of the body when the
+    /// transfer coding is undone.
+    offset: u64,
+    /// The last ones may have been of the next message.
+    bytes: u64,
+}
+
+/// A part of a message.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceRecord {
+    /// Start line and header fields.
+    Head,
+    /// Content.
+    Body,
 }
 
 /// A response.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ResponseRecord<'a> {
-    status: u16,
+    /// `null` where it has no head, or its head was not observed.
+    status: Option<u16>,
     reason: Cow<'a, str>,
-    version: &'static str,
+    /// As it was sent; `0.9` where none was.
+    version: Option<Cow<'static, str>>,
     headers: Vec<HeaderRecord<'a>>,
     head_bytes: u32,
     body: BodyRecord<'a>,
+    /// Fields after the body.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trailers: Vec<HeaderRecord<'a>>,
     state: StateRecord,
-    /// Bytes of it that were sent and not observed, where `state` is `gap`.
+    /// Bytes of it that were sent and not observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_bytes: Option<u64>,
+    /// Where those were, up to 64 of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<GapRecord>,
 }
 
 /// An interim response.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct InterimRecord<'a> {
-    status: u16,
+    status: Option<u16>,
     reason: Cow<'a, str>,
-    version: &'static str,
+    version: Option<Cow<'static, str>>,
     headers: Vec<HeaderRecord<'a>>,
     head_bytes: u32,
 }
@@ -126,12 +178,36 @@ pub struct BodyRecord<'a> {
     content_type: Option<Cow<'a, str>>,
     /// Value of the Content-Encoding header.
     encoding: Option<Cow<'a, str>>,
+    /// Whether the content given is what is left when the content codings are undone.
+    decoded: bool,
     /// The content, where it was asked for and is UTF-8.
     text: Option<Cow<'a, str>>,
     /// The content in base64, where it was asked for and is not UTF-8.
     base64: Option<String>,
     /// Whether the content given is shorter than what was observed.
     truncated: bool,
+    /// Fields and parts of a form, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    form: Option<Vec<FieldRecord<'a>>>,
+}
+
+/// A field of a form, or a part of a multipart form.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FieldRecord<'a> {
+    name: Cow<'a, str>,
+    /// Name of the file that it is.
+    filename: Option<Cow<'a, str>>,
+    content_type: Option<Cow<'a, str>>,
+    /// Bytes of the value, as far as they were observed.
+    bytes: u64,
+    /// The value, where it is UTF-8.
+    text: Option<Cow<'a, str>>,
+    /// The value in base64, where it is not UTF-8.
+    base64: Option<String>,
+    /// Whether the value given is shorter than what was observed.
+    truncated: bool,
+    /// Whether the value was observed from its first byte to its last.
+    complete: bool,
 }
 
 /// How much of a message was observed.
@@ -144,6 +220,8 @@ pub enum StateRecord {
     Gap,
     /// What came before the flow ended, or before the message broke its own framing.
     Cut,
+    /// Its end: it had begun before the flow was picked up.
+    Midstream,
     /// What came before the capture ended.
     Open,
 }
@@ -161,22 +239,6 @@ pub struct TimingRecord {
     response_us: Option<u64>,
     /// First byte of the request to last byte of the response.
     total_us: Option<u64>,
-}
-
-/// What is odd about an exchange.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AnomalyRecord {
-    /// Content-Length beside Transfer-Encoding.
-    LengthAndTransferEncoding,
-    /// Content-Length that is no number, or several that differ.
-    InvalidContentLength,
-    /// A request whose last transfer coding is not chunked.
-    UnknownTransferCoding,
-    /// Bytes that break the chunked coding.
-    MalformedChunk,
-    /// Copies of a TCP segment that differ.
-    ConflictingCopies,
 }
 
 /// A flow that is gone.
@@ -201,6 +263,18 @@ pub struct FlowRecord<'a> {
     to_client: DirectionRecord,
     /// Exchanges that came out of it.
     exchanges: u32,
+    /// What HTTP gave way to on it, by CONNECT or an upgrade.
+    tunnel: Option<TunnelRecord<'a>>,
+}
+
+/// What was carried after HTTP had ended.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TunnelRecord<'a> {
+    /// `connect`, or the protocol that was upgraded to.
+    protocol: Cow<'a, str>,
+    /// Bytes of it observed.
+    to_server_bytes: u64,
+    to_client_bytes: u64,
 }
 
 /// Why a flow ended.

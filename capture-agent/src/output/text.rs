@@ -59,8 +59,9 @@ impl Text {
         ];
         match &http.response {
             Some(response) => {
-                let status = response.head.status().to_string();
-                fields.push(self.styled(status_style(response.head.status()), &status));
+                let status = response.head.status();
+                let shown = status.map_or_else(|| "no status".to_owned(), |it| it.to_string());
+                fields.push(self.styled(status_style(status.unwrap_or_default()), &shown));
                 let content_type = response.head.head().value("content-type");
                 fields.push(content_type.map_or_else(|| "-".to_owned(), media_type));
                 fields.push(format!("{} B", response.body.wire_bytes));
@@ -107,7 +108,8 @@ impl Text {
     }
 
     fn response_head(&self, head: &ResponseHead, writer: &mut impl Write) -> io::Result<()> {
-        let line = format!("< {} {}", head.status(), visible(head.reason()));
+        let Some(status) = head.status() else { return Ok(()) };
+        let line = format!("< {status} {}", visible(head.reason()));
         self.head(&line, "< ", head.head(), writer)
     }
 
@@ -118,7 +120,8 @@ impl Text {
         head: &Head,
         writer: &mut impl Write,
     ) -> io::Result<()> {
-        writeln!(writer, "{} HTTP/1.{}", line.trim_end(), head.minor_version())?;
+        let version = head.version().map(|version| format!(" HTTP/{version}")).unwrap_or_default();
+        writeln!(writer, "{}{version}", line.trim_end())?;
         for (name, value) in head.headers() {
             let name = self.styled(style::CYAN, &visible(name));
             writeln!(writer, "{prefix}{name}: {}", visible(value))?;
@@ -213,6 +216,7 @@ fn note<H>(which: &str, message: &Message<H>) -> Option<String> {
         State::Complete => None,
         State::Gap => Some(format!("[{which}: {} B not seen]", message.lost_bytes)),
         State::Cut => Some(format!("[{which} cut off]")),
+        State::Midstream => Some(format!("[{which} had begun before]")),
         State::Open => Some(format!("[{which} still going]")),
     }
 }

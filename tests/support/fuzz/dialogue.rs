@@ -118,7 +118,7 @@ fn valid_dialogue(cursor: &mut Cursor<'_>) -> (Turns, Vec<String>) {
                 responses.extend(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
             }
             let status = cursor.choice(&[200, 204, 304, 404]);
-            responses.extend(format!("HTTP/1.1 {status} X\r\nX-Of: {token}\r\n").bytes());
+            responses.extend(format!("HTTP/1.1 {status} X\r\nX-Exchange: {token}\r\n").bytes());
             let bodiless = method == "HEAD" || status == 204 || status == 304;
             let answered = message(cursor, &mut responses, !bodiless);
             expected.push(format!("{method} {target} {asked} -> {status} {answered}"));
@@ -170,10 +170,9 @@ fn line(exchange: &Exchange) -> String {
         let head = &message.head;
         format!("{} {} {}", text(head.method()), text(head.target()), rest(message))
     });
-    let response =
-        exchange.http.response.as_ref().map_or("?".to_owned(), |message| {
-            format!("{} {}", message.head.status(), rest(message))
-        });
+    let response = exchange.http.response.as_ref().map_or("?".to_owned(), |message| {
+        format!("{} {}", message.head.status().unwrap_or_default(), rest(message))
+    });
     format!("{request} -> {response}")
 }
 

@@ -9,12 +9,12 @@ use capture_ebpf::Verdict;
 use super::*;
 use crate::event::{self, Event};
 use crate::flow::CloseReason;
-use crate::http::head::{Head, RequestHead, ResponseHead};
-use crate::http::{self, Message};
+use crate::http::head::{Fields, Head, RequestHead, ResponseHead, Version};
+use crate::http::{self, Message, form};
 use crate::output::escape::lossless;
 use crate::output::time::rfc3339;
 use crate::segment::Endpoint;
-use crate::stream;
+use crate::stream::{self, Disorder};
 
 impl<'a> From<&'a Event> for Record<'a> {
     fn from(event: &'a Event) -> Self {
@@ -40,7 +40,9 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
             response: http.response.as_ref().map(ResponseRecord::from),
             informational: http.informational.iter().map(InterimRecord::from).collect(),
             timing: (&http.timing).into(),
-            anomalies: http.anomalies.iter().map(AnomalyRecord::from).collect(),
+            retransmitted: TroubleRecord::new(http.network, |disorder| disorder.retransmitted),
+            out_of_order: TroubleRecord::new(http.network, |disorder| disorder.out_of_order),
+            anomalies: http.anomalies.iter().collect(),
         }
     }
 }
@@ -64,11 +66,13 @@ impl<'a> RequestRecord<'a> {
             host: head.value("host").map(lossless),
             url: exchange.url().map(|url| lossless(&url).into_owned()),
             version: version(head),
-            headers: headers(head),
+            headers: headers(head.fields()),
             head_bytes: head.len(),
-            body: BodyRecord::new(head, message),
+            body: BodyRecord::new(head, &message.body),
+            trailers: headers(&message.trailers),
             state: message.state.into(),
             lost_bytes: lost(message),
+            gaps: gaps(message),
         }
     }
 }
@@ -80,11 +84,13 @@ impl<'a> From<&'a Message<ResponseHead>> for ResponseRecord<'a> {
             status: message.head.status(),
             reason: lossless(message.head.reason()),
             version: version(head),
-            headers: headers(head),
+            headers: headers(head.fields()),
             head_bytes: head.len(),
-            body: BodyRecord::new(head, message),
+            body: BodyRecord::new(head, &message.body),
+            trailers: headers(&message.trailers),
             state: message.state.into(),
             lost_bytes: lost(message),
+            gaps: gaps(message),
         }
     }
 }
@@ -96,57 +102,99 @@ impl<'a> From<&'a ResponseHead> for InterimRecord<'a> {
             status: response.status(),
             reason: lossless(response.reason()),
             version: version(head),
-            headers: headers(head),
+            headers: headers(head.fields()),
             head_bytes: head.len(),
         }
     }
 }
 
-fn version(head: &Head) -> &'static str {
-    if head.minor_version() == 0 { "1.0" } else { "1.1" }
+fn version(head: &Head) -> Option<Cow<'static, str>> {
+    Some(match head.version()? {
+        Version::HTTP_11 => Cow::Borrowed("1.1"),
+        Version::HTTP_10 => Cow::Borrowed("1.0"),
+        other => Cow::Owned(other.to_string()),
+    })
 }
 
-fn headers(head: &Head) -> Vec<HeaderRecord<'_>> {
-    head.headers()
+fn headers(fields: &Fields) -> Vec<HeaderRecord<'_>> {
+    fields
+        .iter()
         .map(|(name, value)| HeaderRecord { name: lossless(name), value: lossless(value) })
         .collect()
 }
 
 fn lost<H>(message: &Message<H>) -> Option<u64> {
-    (message.state == http::State::Gap).then_some(message.lost_bytes)
+    (message.lost_bytes > 0).then_some(message.lost_bytes)
+}
+
+fn gaps<H>(message: &Message<H>) -> Vec<GapRecord> {
+    message.gaps.iter().map(GapRecord::from).collect()
+}
+
+impl From<&http::Gap> for GapRecord {
+    fn from(gap: &http::Gap) -> Self {
+        let place = match gap.place {
+            http::Place::Head => PlaceRecord::Head,
+            http::Place::Body => PlaceRecord::Body,
+        };
+        Self { place, offset: gap.offset, bytes: gap.bytes }
+    }
 }
 
 impl<'a> BodyRecord<'a> {
-    fn new<H>(head: &'a Head, message: &'a Message<H>) -> Self {
-        let body = &message.body;
-        let encoding = head.value("content-encoding");
-        let whole = message.state == http::State::Complete && encoding.is_none();
-        let (text, base64) = content(body);
+    fn new(head: &'a Head, body: &'a http::Body) -> Self {
+        let (text, base64) = content(&body.content, body.truncated);
         Self {
             wire_bytes: body.wire_bytes,
-            bytes: whole.then_some(body.wire_bytes),
+            bytes: body.bytes,
             content_type: head.value("content-type").map(lossless),
-            encoding: encoding.map(lossless),
+            encoding: encoding(head),
+            decoded: body.decoded,
             text,
             base64,
             truncated: body.truncated,
+            form: body.form.as_ref().map(|fields| fields.iter().map(FieldRecord::from).collect()),
+        }
+    }
+}
+
+/// Content codings as they were sent, in one list.
+fn encoding(head: &Head) -> Option<Cow<'_, str>> {
+    let mut values = head.values("content-encoding");
+    let first = lossless(values.next()?);
+    let text = values.fold(first, |list, value| format!("{list}, {}", lossless(value)).into());
+    Some(text)
+}
+
+impl<'a> From<&'a form::Field> for FieldRecord<'a> {
+    fn from(field: &'a form::Field) -> Self {
+        let (text, base64) = content(&field.value, field.truncated);
+        Self {
+            name: lossless(&field.name),
+            filename: field.filename.as_deref().map(lossless),
+            content_type: field.content_type.as_deref().map(lossless),
+            bytes: field.bytes,
+            text,
+            base64,
+            truncated: field.truncated,
+            complete: field.complete,
         }
     }
 }
 
 /// Content as text where it is UTF-8, else in base64. A character that the limit cut in two does
 /// not make binary of a text.
-fn content(body: &http::Body) -> (Option<Cow<'_, str>>, Option<String>) {
-    if body.content.is_empty() {
+fn content(bytes: &[u8], truncated: bool) -> (Option<Cow<'_, str>>, Option<String>) {
+    if bytes.is_empty() {
         return (None, None);
     }
-    match std::str::from_utf8(&body.content) {
+    match std::str::from_utf8(bytes) {
         Ok(text) => (Some(Cow::Borrowed(text)), None),
-        Err(error) if body.truncated && error.error_len().is_none() && error.valid_up_to() > 0 => {
-            let text = body.content.get(..error.valid_up_to()).unwrap_or_default();
+        Err(error) if truncated && error.error_len().is_none() && error.valid_up_to() > 0 => {
+            let text = bytes.get(..error.valid_up_to()).unwrap_or_default();
             (Some(String::from_utf8_lossy(text)), None)
         }
-        Err(_) => (None, Some(BASE64.encode(&body.content))),
+        Err(_) => (None, Some(BASE64.encode(bytes))),
     }
 }
 
@@ -156,6 +204,7 @@ impl From<http::State> for StateRecord {
             http::State::Complete => Self::Complete,
             http::State::Gap => Self::Gap,
             http::State::Cut => Self::Cut,
+            http::State::Midstream => Self::Midstream,
             http::State::Open => Self::Open,
         }
     }
@@ -174,14 +223,19 @@ impl From<&http::Timing> for TimingRecord {
     }
 }
 
-impl From<http::Anomaly> for AnomalyRecord {
-    fn from(anomaly: http::Anomaly) -> Self {
-        match anomaly {
-            http::Anomaly::LengthAndTransferEncoding => Self::LengthAndTransferEncoding,
-            http::Anomaly::InvalidContentLength => Self::InvalidContentLength,
-            http::Anomaly::UnknownTransferCoding => Self::UnknownTransferCoding,
-            http::Anomaly::MalformedChunk => Self::MalformedChunk,
-            http::Anomaly::ConflictingCopies => Self::ConflictingCopies,
+impl TroubleRecord {
+    fn new(network: http::Network, count: impl Fn(Disorder) -> u32) -> Self {
+        Self { to_server: count(network.to_server), to_client: count(network.to_client) }
+    }
+}
+
+impl<'a> From<&'a http::Tunnel> for TunnelRecord<'a> {
+    fn from(tunnel: &'a http::Tunnel) -> Self {
+        let http::Tunnel { protocol, to_server_bytes, to_client_bytes } = tunnel;
+        Self {
+            protocol: lossless(protocol),
+            to_server_bytes: *to_server_bytes,
+            to_client_bytes: *to_client_bytes,
         }
     }
 }
@@ -201,6 +255,7 @@ impl<'a> From<&'a event::FlowSummary> for FlowRecord<'a> {
             to_server: (&summary.to_server).into(),
             to_client: (&summary.to_client).into(),
             exchanges: summary.exchanges,
+            tunnel: summary.tunnel.as_ref().map(TunnelRecord::from),
         }
     }
 }

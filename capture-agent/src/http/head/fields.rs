@@ -1,0 +1,120 @@
+//! Header fields, in one piece of memory.
+//!
+//! Follows RFC 9110 section 5. Invariant: spans lie inside `text`.
+
+use std::ops::Range;
+
+use super::{HeadRules, REDACTED, lenient};
+use crate::http::anomaly::Anomalies;
+
+pub(super) type Span = Range<u32>;
+
+/// Headers without which it can't be told where a message ends, or what comes after it: kept
+/// however many others there are.
+const FRAMING_HEADERS: [&str; 4] =
+    ["content-length", "transfer-encoding", "upgrade", "content-encoding"];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    name: Span,
+    value: Span,
+}
+
+/// Header fields in the order they were sent, or those of a trailer section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    text: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+impl Fields {
+    /// Those of a trailer section (RFC 9112 section 7.1.2).
+    pub(in crate::http) fn of_trailers(text: &[u8], rules: &HeadRules) -> Self {
+        lenient::trailers(text, rules, &mut Anomalies::default())
+    }
+
+    /// Names and values, secrets as [`REDACTED`].
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| (self.slice(&field.name), self.slice(&field.value)))
+    }
+
+    /// Values of every field of this name.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Bytes of memory that they take beyond their own size.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        self.text.capacity() + self.fields.capacity() * size_of::<Field>()
+    }
+
+    pub(super) fn slice(&self, span: &Span) -> &[u8] {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+}
+
+/// Puts the parts of a head together, without what is secret.
+pub(super) struct Builder<'r> {
+    rules: &'r HeadRules,
+    built: Fields,
+}
+
+impl<'r> Builder<'r> {
+    /// Room for `text_bytes`, and for so many fields before more is needed.
+    pub(super) fn new(rules: &'r HeadRules, text_bytes: usize, fields: usize) -> Self {
+        let built =
+            Fields { text: Vec::with_capacity(text_bytes), fields: Vec::with_capacity(fields) };
+        Self { rules, built }
+    }
+
+    /// Adds a part that is no field and no secret.
+    pub(super) fn part(&mut self, bytes: &[u8]) -> Span {
+        let start = self.built.text.len() as u32;
+        self.built.text.extend_from_slice(bytes);
+        start..self.built.text.len() as u32
+    }
+
+    /// Adds a URL, or what can hold one.
+    pub(super) fn url(&mut self, bytes: &[u8]) -> Span {
+        let shown = self.rules.redaction.url(bytes);
+        self.part(&shown)
+    }
+
+    /// Adds a line that is no field, in place of one.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        let shown = self.rules.redaction.line(line);
+        let name = self.part(&shown);
+        let value = self.part(b"");
+        self.built.fields.push(Field { name, value });
+    }
+
+    /// Adds a field.
+    pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
+        let secret = self.rules.redaction.hides_header(name);
+        let name = self.part(name);
+        let value = if secret { self.part(REDACTED) } else { self.url(value) };
+        self.built.fields.push(Field { name, value });
+    }
+
+    /// Whether a field of this name is still kept, after so many others.
+    pub(super) fn has_room_for(&self, name: &[u8]) -> bool {
+        self.built.fields.len() < self.rules.max_headers || is_one_of(&FRAMING_HEADERS, name)
+    }
+
+    pub(super) fn build(self) -> Fields {
+        self.built
+    }
+}
+
+fn is_one_of(names: &[&str], name: &[u8]) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+}

@@ -1,0 +1,451 @@
+//! Heads of HTTP/1 messages: start line and header fields.
+//!
+//! Follows RFC 9112 sections 2 to 5, by httparse. What that refuses and a lenient recipient would
+//! still take is parsed by [`lenient`], with a mark for each thing that is odd. Invariant: secrets
+//! are replaced before a head is stored, unless they were asked for.
+
+mod fields;
+mod lenient;
+
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use super::anomaly::{Anomalies, Anomaly};
+use super::recognise;
+use super::redact::Redaction;
+pub use fields::Fields;
+use fields::{Builder, Span};
+
+/// Bounds on a head, and what is kept of it.
+#[derive(Clone, Debug)]
+pub struct HeadRules {
+    /// Longest head, in bytes: stops a head that never ends.
+    pub max_bytes: usize,
+    /// Most header fields that are kept: stops a head of very many tiny ones.
+    pub max_headers: usize,
+    /// What is hidden of it.
+    pub redaction: Redaction,
+}
+
+impl Default for HeadRules {
+    fn default() -> Self {
+        Self { max_bytes: 64 << 10, max_headers: 256, redaction: Redaction::default() }
+    }
+}
+
+/// What stands in place of a secret.
+pub const REDACTED: &[u8] = b"[redacted]";
+
+/// The bytes are no head, not even to a lenient recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A version of HTTP as a message has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The digit before the dot.
+    pub major: u8,
+    /// The digit after it.
+    pub minor: u8,
+}
+
+impl Version {
+    /// HTTP/0.9, which has neither version nor head.
+    pub const HTTP_09: Self = Self { major: 0, minor: 9 };
+    /// HTTP/1.0.
+    pub const HTTP_10: Self = Self { major: 1, minor: 0 };
+    /// HTTP/1.1.
+    pub const HTTP_11: Self = Self { major: 1, minor: 1 };
+
+    const fn http_1(minor: u8) -> Self {
+        Self { major: 1, minor }
+    }
+
+    /// Whether it is one that is in use with this syntax.
+    const fn is_usual(self) -> bool {
+        matches!(self, Self { major: 1, minor: 0 | 1 } | Self::HTTP_09)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What requests and responses have in common: version and header fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    fields: Fields,
+    version: Option<Version>,
+    anomalies: Anomalies,
+    len: u32,
+}
+
+impl Head {
+    /// Bytes of the head on the wire, with the empty line that ends it; 0 where a message has none.
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether the message has no head.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of memory that the head takes beyond its own size.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        self.fields.memory()
+    }
+
+    /// The version that its sender gave; `None` where it was not seen.
+    #[must_use]
+    pub const fn version(&self) -> Option<Version> {
+        self.version
+    }
+
+    /// What is odd about the head.
+    #[must_use]
+    pub const fn anomalies(&self) -> Anomalies {
+        self.anomalies
+    }
+
+    /// Header fields in the order they were sent.
+    #[must_use]
+    pub const fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Names and values in the order they were sent, secrets as [`REDACTED`].
+    pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter()
+    }
+
+    /// Values of every header field of this name, in the order they were sent.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.values(name)
+    }
+
+    /// Value of the first header field of this name.
+    #[must_use]
+    pub fn value<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        self.values(name).next()
+    }
+
+    /// Members of a comma-separated header, in the order they were sent (RFC 9110 section 5.6.1).
+    pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.values(name)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(recognise::trim)
+            .filter(|member| !member.is_empty())
+    }
+
+    /// Whether a comma-separated header has this member, in any case.
+    #[must_use]
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.members(name).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Only the first part of the head was seen, this many bytes.
+    pub(super) const fn is_cut_to(&mut self, len: u32) {
+        self.len = len;
+    }
+
+    /// Something is odd about where the head stands.
+    pub(super) const fn note(&mut self, anomaly: Anomaly) {
+        self.anomalies.add(anomaly);
+    }
+
+    fn new(
+        builder: Builder<'_>,
+        version: Option<Version>,
+        mut anomalies: Anomalies,
+        len: usize,
+    ) -> Self {
+        if version.is_some_and(|version| !version.is_usual()) {
+            anomalies.add(Anomaly::OddVersion);
+        }
+        Self { fields: builder.build(), version, anomalies, len: len as u32 }
+    }
+
+    /// That of a message that has none, or whose head was not seen.
+    fn absent(version: Option<Version>) -> Self {
+        Self { fields: Fields::default(), version, anomalies: Anomalies::default(), len: 0 }
+    }
+}
+
+/// Head of a request (RFC 9112 section 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    head: Head,
+    method: Span,
+    target: Span,
+}
+
+impl RequestHead {
+    /// Version and header fields.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The method as it was sent.
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        self.head.fields.slice(&self.method)
+    }
+
+    /// The request target as it was sent but for secrets, in any of its four forms (RFC 9112
+    /// section 3.2).
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        self.head.fields.slice(&self.target)
+    }
+
+    /// A request of HTTP/0.9: one line, a method and a target.
+    fn simple(text: &[u8], rules: &HeadRules) -> Option<Self> {
+        let (target, len) = recognise::simple_request(text)?;
+        let mut builder = Builder::new(rules, len, 0);
+        let (method, target) = (builder.part(b"GET"), builder.url(target));
+        let head = Head::new(builder, Some(Version::HTTP_09), Anomalies::default(), len);
+        Some(Self { head, method, target })
+    }
+
+    /// Hosts that contradict each other, or none, are what proxies and servers disagree about.
+    fn check_host(&mut self) {
+        let hosts = self.head.values("host").count();
+        if hosts > 1 {
+            self.head.anomalies.add(Anomaly::RepeatedHost);
+        }
+        if hosts == 0 && self.head.version == Some(Version::HTTP_11) {
+            self.head.anomalies.add(Anomaly::MissingHost);
+        }
+    }
+}
+
+/// Head of a response (RFC 9112 section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    head: Head,
+    status: Option<u16>,
+    reason: Span,
+}
+
+impl ResponseHead {
+    /// Version and header fields.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The status code; `None` where the response has no head, or it was not seen.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// The reason phrase, often empty.
+    #[must_use]
+    pub fn reason(&self) -> &[u8] {
+        self.head.fields.slice(&self.reason)
+    }
+
+    /// Whether a final response is still to come (RFC 9110 section 15.2). 101 is the last one of
+    /// its connection.
+    #[must_use]
+    pub const fn is_interim(&self) -> bool {
+        matches!(self.status, Some(100 | 102..=199))
+    }
+
+    /// That of an answer in HTTP/0.9, which is a body and nothing else.
+    pub(super) fn headless() -> Self {
+        Self { head: Head::absent(Some(Version::HTTP_09)), status: None, reason: 0..0 }
+    }
+
+    /// That of a response whose start was not seen.
+    pub(super) fn unseen() -> Self {
+        Self { head: Head::absent(None), status: None, reason: 0..0 }
+    }
+}
+
+/// What requests and responses are parsed to.
+pub trait Parse: Sized {
+    /// Parses a head as the grammar has it: start line, header fields, empty line.
+    ///
+    /// # Errors
+    /// If the grammar does not have it.
+    fn parse_strictly(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed>;
+
+    /// Parses what a lenient recipient would still take for a head, and says what is odd about it.
+    ///
+    /// # Errors
+    /// If not even that is one.
+    fn parse_leniently(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed>;
+
+    /// Parses a head that stands where one has to.
+    ///
+    /// # Errors
+    /// If it is none.
+    fn parse(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
+        Self::parse_strictly(text, rules).or_else(|_| Self::parse_leniently(text, rules))
+    }
+
+    /// How long a message of one line is, as of HTTP/0.9, where `text` begins with one.
+    fn simple_len(text: &[u8]) -> Option<usize>;
+
+    /// That message.
+    fn parse_simple(text: &[u8], rules: &HeadRules) -> Option<Self>;
+
+    /// Whether a head can begin like this. Only the start line is looked at, and only as far as
+    /// it is there.
+    fn may_begin(text: &[u8]) -> bool;
+
+    /// The first head that bytes can hold of which nothing is known.
+    fn find(text: &[u8], at_start: bool) -> recognise::Found;
+
+    /// Version, header fields, and what is odd.
+    fn common(&self) -> &Head;
+
+    /// The same, to be changed.
+    fn common_mut(&mut self) -> &mut Head;
+}
+
+/// Header fields laid out for httparse on the stack; a head with more is for [`lenient`].
+const STRICT_HEADERS: usize = 64;
+
+type HeaderRoom<'a> = [MaybeUninit<httparse::Header<'a>>; STRICT_HEADERS];
+
+fn is_whole(result: httparse::Result<usize>) -> Result<(), Malformed> {
+    match result {
+        Ok(httparse::Status::Complete(_)) => Ok(()),
+        Ok(httparse::Status::Partial) | Err(_) => Err(Malformed),
+    }
+}
+
+/// What a head that is by the grammar can still be odd about.
+fn oddities(text: &[u8]) -> Anomalies {
+    let mut anomalies = Anomalies::default();
+    let bare = |newline: usize| newline == 0 || text.get(newline - 1) != Some(&b'\r');
+    if memchr::memchr_iter(b'\n', text).any(bare) {
+        anomalies.add(Anomaly::BareLineFeed);
+    }
+    anomalies
+}
+
+impl Parse for RequestHead {
+    fn parse_strictly(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
+        let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; STRICT_HEADERS];
+        let mut request = httparse::Request::new(&mut []);
+        is_whole(request.parse_with_uninit_headers(text, &mut room))?;
+        let headers = &*request.headers;
+        if headers.len() > rules.max_headers {
+            return Err(Malformed);
+        }
+        let mut builder = Builder::new(rules, text.len(), headers.len());
+        let method = builder.part(request.method.unwrap_or_default().as_bytes());
+        let target = builder.url(request.path.unwrap_or_default().as_bytes());
+        headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
+        let version = request.version.map(Version::http_1);
+        let head = Head::new(builder, version, oddities(text), text.len());
+        let mut request = Self { head, method, target };
+        request.check_host();
+        Ok(request)
+    }
+
+    fn parse_leniently(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
+        let lines = lenient::Lines::new(text);
+        let mut anomalies = Anomalies::default();
+        let line = lenient::request_line(lines.first(), &mut anomalies)?;
+        let mut builder = Builder::new(rules, text.len(), 16);
+        let (method, target) = (builder.part(line.method), builder.url(line.target));
+        lines.fields(&mut builder, &mut anomalies);
+        let head = Head::new(builder, Some(line.version), anomalies, text.len());
+        let mut request = Self { head, method, target };
+        request.check_host();
+        Ok(request)
+    }
+
+    fn simple_len(text: &[u8]) -> Option<usize> {
+        recognise::simple_request(text).map(|(_, len)| len)
+    }
+
+    fn parse_simple(text: &[u8], rules: &HeadRules) -> Option<Self> {
+        Self::simple(text, rules)
+    }
+
+    fn may_begin(text: &[u8]) -> bool {
+        recognise::may_begin_request(text)
+    }
+
+    fn find(text: &[u8], at_start: bool) -> recognise::Found {
+        recognise::find_request(text, at_start)
+    }
+
+    fn common(&self) -> &Head {
+        &self.head
+    }
+
+    fn common_mut(&mut self) -> &mut Head {
+        &mut self.head
+    }
+}
+
+impl Parse for ResponseHead {
+    fn parse_strictly(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
+        let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; STRICT_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        is_whole(config.parse_response_with_uninit_headers(&mut response, text, &mut room))?;
+        let headers = &*response.headers;
+        if headers.len() > rules.max_headers || response.code.is_none_or(|code| code < 100) {
+            return Err(Malformed);
+        }
+        let mut builder = Builder::new(rules, text.len(), headers.len());
+        let reason = builder.part(response.reason.unwrap_or_default().as_bytes());
+        headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
+        let version = response.version.map(Version::http_1);
+        let head = Head::new(builder, version, oddities(text), text.len());
+        Ok(Self { head, status: response.code, reason })
+    }
+
+    fn parse_leniently(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
+        let lines = lenient::Lines::new(text);
+        let mut anomalies = Anomalies::default();
+        let line = lenient::status_line(lines.first(), &mut anomalies)?;
+        let mut builder = Builder::new(rules, text.len(), 16);
+        let reason = builder.part(line.reason);
+        lines.fields(&mut builder, &mut anomalies);
+        let head = Head::new(builder, Some(line.version), anomalies, text.len());
+        Ok(Self { head, status: Some(line.status), reason })
+    }
+
+    fn simple_len(_: &[u8]) -> Option<usize> {
+        None
+    }
+
+    fn parse_simple(_: &[u8], _: &HeadRules) -> Option<Self> {
+        None
+    }
+
+    fn may_begin(text: &[u8]) -> bool {
+        recognise::may_begin_response(text)
+    }
+
+    fn find(text: &[u8], at_start: bool) -> recognise::Found {
+        recognise::find_response(text, at_start)
+    }
+
+    fn common(&self) -> &Head {
+        &self.head
+    }
+
+    fn common_mut(&mut self) -> &mut Head {
+        &mut self.head
+    }
+}
+
+#[cfg(test)]
+mod tests;
