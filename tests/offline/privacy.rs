@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::support::agent::{Agent, json_lines};
-use crate::support::pcap::{Conversation, Tcp, pcap_of};
+use crate::support::pcap::{Conversation, MSS, Tcp, pcap_of};
 
 /// What no output may hold a part of. No other word of the captures has any four letters of it.
 const SECRET: &str = "Zq7Xk9Vw3Jp5";
@@ -147,6 +147,7 @@ fn has_trace(said: &str) -> bool {
 /// A request with these header fields and this body, in segments between `|`, the head in one.
 fn post(fields: &str, body: &str) -> Case {
     let len = body.replace('|', "").len();
+    // The head comes in three pieces, cut before its secret and behind it.
     let head = format!("POST /a HTTP/1.1\r\nHost: h\r\n{fields}\r\nContent-Length: {len}\r\n\r\n");
     let pieces: Vec<_> = std::iter::once(head.as_str()).chain(body.split('|')).collect();
     let pieces: Vec<_> = pieces.iter().map(|piece| piece.as_bytes()).collect();
@@ -377,7 +378,35 @@ fn secrets_next_to_a_loss_are_in_no_output() {
         )
         .without("!")
         .not_shown(),
+        Case::new(
+            "an answer without its beginning",
+            flow(
+                &[b"GET /a HTTP/1.1\r\n\r\n"],
+                format!("HTTP/1.1 200 OK{}Set-Cookie: id={SECRET}\r\n\r\n", " ".repeat(MSS))
+                    .as_bytes(),
+            ),
+        )
+        .without("  ")
+        .not_shown(),
+        form(URLENCODED, &urlencoded_body()).without("\r\n\r\n").not_shown(),
+        form(MULTIPART, &multipart_body()).without("\r\n\r\n").not_shown(),
     ]);
+}
+
+#[test]
+fn secrets_behind_a_missed_start_are_in_no_output() {
+    let body = multipart_body();
+    // The head comes in three pieces, cut before its secret and behind it.
+    let head = format!("POST /a HTTP/1.1\r\nCookie: id=|{SECRET}\r\nContent-Type: {MULTIPART}\r\n");
+    let request = format!("{head}Content-Length: {}\r\n\r\n|{body}", body.len())
+        .replace(SECRET, &format!("{SECRET}|"));
+    let pieces: Vec<_> = request.split('|').map(str::as_bytes).collect();
+    let segments = flow(&pieces, OK.as_bytes());
+    assert_private((1..segments.len()).map(|start| {
+        let case = Case::new(&format!("from segment {start} on"), segments[start..].to_vec());
+        // The first three segments are those of the handshake.
+        if start <= 3 { case } else { case.not_shown() }
+    }));
 }
 
 #[test]

@@ -285,6 +285,7 @@ mod tests {
             ("/?=a", "/?=a"),
             ("/?a,pin=b", "/?a,pin=b"),
             ("/signature/a=b", "/signature/a=b"),
+            ("/a/b:c@d/", "/a/b:c@d/"),
             ("http://user@h/", "http://user@h/"),
             ("http://h:80/@", "http://h:80/@"),
             ("text/html; charset=utf-8", "text/html; charset=utf-8"),
