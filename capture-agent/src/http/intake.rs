@@ -34,8 +34,9 @@ impl Intake {
     ) -> Option<Box<Self>> {
         let decoder = decoder(head, rules, body, anomalies);
         let wanted = rules.keep_body_bytes > 0 || rules.list_forms.is_some();
-        let content_type = head.value("content-type").filter(|_| wanted);
-        let form = content_type.and_then(|value| Form::of(value, rules.list_forms));
+        // Which one of several counts, servers do not agree on.
+        let mut types = head.values("content-type").filter(|_| wanted);
+        let form = types.find_map(|value| Form::of(value, rules.list_forms));
         if decoder.is_none() && form.is_none() {
             return None;
         }

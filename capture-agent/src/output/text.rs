@@ -96,6 +96,7 @@ impl Text {
             let line = [head.method(), b" ", head.target()].concat();
             self.head(&format!("> {}", visible(&line)), "> ", head.head(), writer)?;
             self.body("> ", &request.body, writer)?;
+            self.fields("> ", request.trailers.iter(), writer)?;
         }
         for interim in &exchange.http.informational {
             self.response_head(interim, writer)?;
@@ -103,6 +104,7 @@ impl Text {
         if let Some(response) = &exchange.http.response {
             self.response_head(&response.head, writer)?;
             self.body("< ", &response.body, writer)?;
+            self.fields("< ", response.trailers.iter(), writer)?;
         }
         writeln!(writer)
     }
@@ -122,7 +124,16 @@ impl Text {
     ) -> io::Result<()> {
         let version = head.version().map(|version| format!(" HTTP/{version}")).unwrap_or_default();
         writeln!(writer, "{}{version}", line.trim_end())?;
-        for (name, value) in head.headers() {
+        self.fields(prefix, head.headers(), writer)
+    }
+
+    fn fields<'a>(
+        &self,
+        prefix: &str,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        writer: &mut impl Write,
+    ) -> io::Result<()> {
+        for (name, value) in fields {
             let name = self.styled(style::CYAN, &visible(name));
             writeln!(writer, "{prefix}{name}: {}", visible(value))?;
         }

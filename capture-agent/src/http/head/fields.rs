@@ -2,6 +2,7 @@
 //!
 //! Follows RFC 9110 section 5. Invariant: spans lie inside `text`.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{HeadRules, REDACTED, lenient};
@@ -9,10 +10,10 @@ use crate::http::anomaly::Anomalies;
 
 pub(super) type Span = Range<u32>;
 
-/// Headers without which it can't be told where a message ends, or what comes after it: kept
-/// however many others there are.
-const FRAMING_HEADERS: [&str; 4] =
-    ["content-length", "transfer-encoding", "upgrade", "content-encoding"];
+/// Headers without which it can't be told where a message ends, what comes after it, or where in
+/// its body secrets are: kept however many others there are.
+const FRAMING_HEADERS: [&str; 5] =
+    ["content-length", "transfer-encoding", "upgrade", "content-encoding", "content-type"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Field {
@@ -99,8 +100,10 @@ impl<'r> Builder<'r> {
 
     /// Adds a field.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
-        let secret = self.rules.redaction.hides_header(name);
-        let name = self.part(name);
+        // A colon may be missing and another one stand in the value.
+        let shown = self.rules.redaction.line(name);
+        let secret = matches!(shown, Cow::Owned(_)) || self.rules.redaction.hides_header(name);
+        let name = self.part(&shown);
         let value = if secret { self.part(REDACTED) } else { self.url(value) };
         self.built.fields.push(Field { name, value });
     }
