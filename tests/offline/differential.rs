@@ -2,15 +2,13 @@
 //! table and every dialogue, whole or not, as it is, a byte at a time, and in cuts by chance. What
 //! a segment is cut into keeps its time and its acknowledgement.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 
 use serde_json::Value;
 
 use super::cases::files;
 use crate::support::dialogues::{in_turns, pipelined};
-use crate::support::events::events_of;
+use crate::support::events::{differing, events_of};
 use crate::support::pcap::{FIN, SYN};
 use crate::support::peers::Seen;
 use crate::support::script::{cases_in, play};
@@ -99,23 +97,6 @@ fn difference(name: &str, seen: &[Seen]) -> Option<String> {
         }
     }
     None
-}
-
-/// The fields that are not the same.
-fn differing(path: &str, whole: &Value, cut: &Value, report: &mut String) {
-    match (whole, cut) {
-        (Value::Object(one), Value::Object(other)) => {
-            let names: BTreeSet<_> = one.keys().chain(other.keys()).collect();
-            for name in names {
-                differing(&format!("{path}.{name}"), &whole[name], &cut[name], report);
-            }
-        }
-        _ if whole == cut => {}
-        _ => {
-            let shorten = |value: &Value| value.to_string().chars().take(200).collect::<String>();
-            let _ = write!(report, "\n  {path}: {} whole, {} cut", shorten(whole), shorten(cut));
-        }
-    }
 }
 
 #[track_caller]

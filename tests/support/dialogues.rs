@@ -9,14 +9,15 @@ use capture_agent::flow::Direction::{self, ToClient, ToServer};
 use super::pcap::{ACK, FIN, SYN};
 use super::peers::{Peers, Seen};
 
-/// Where the messages of an exchange are, by stream offset. What ends with its direction has the
-/// FIN as its last byte.
+/// Where the messages of an exchange are, by stream offset.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) token: usize,
     pub(crate) request: Range<u64>,
     pub(crate) interim: Range<u64>,
     pub(crate) response: Range<u64>,
+    /// The FIN that ends the response, where that lasts until the end.
+    pub(crate) fin: Range<u64>,
 }
 
 /// What was seen of a connection, and what was said.
@@ -147,12 +148,13 @@ impl Talk {
         if matches!(answer, Answer::Hinted(_)) {
             interim = self.say(ToClient, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
         }
-        let mut response = self.say(ToClient, &response(token, ask, answer));
+        let response = self.say(ToClient, &response(token, ask, answer));
+        let mut fin = 0..0;
         if matches!(answer, Answer::Close(_)) {
-            response.end += 1;
+            fin = response.end..response.end + 1;
             self.peers.close();
         }
-        self.places.push(Place { token, request, interim, response });
+        self.places.push(Place { token, request, interim, response, fin });
     }
 
     /// The client waits for 100 (Continue) before it sends the body.
@@ -165,7 +167,8 @@ impl Talk {
         let interim = self.say(ToClient, "HTTP/1.1 100 Continue\r\n\r\n");
         let rest = self.say(ToServer, &text[body..]);
         let response = self.say(ToClient, &response(token, Ask::Get, Answer::Length(30)));
-        self.places.push(Place { token, request: head.start..rest.end, interim, response });
+        let request = head.start..rest.end;
+        self.places.push(Place { token, request, interim, response, fin: 0..0 });
     }
 
     /// The server answers when it has half of the request.
@@ -176,7 +179,8 @@ impl Talk {
         let first = self.say(ToServer, &text[..half]);
         let response = self.say(ToClient, &response(token, Ask::Get, Answer::Length(30)));
         let rest = self.say(ToServer, &text[half..]);
-        self.places.push(Place { token, request: first.start..rest.end, interim: 0..0, response });
+        let request = first.start..rest.end;
+        self.places.push(Place { token, request, interim: 0..0, response, fin: 0..0 });
     }
 
     /// So many requests at once, then their responses at once.
@@ -190,7 +194,7 @@ impl Talk {
             let request = self.mark(ToServer, &asked);
             let response = self.mark(ToClient, &answered);
             (requests, responses) = (requests + &asked, responses + &answered);
-            self.places.push(Place { token, request, interim: 0..0, response });
+            self.places.push(Place { token, request, interim: 0..0, response, fin: 0..0 });
         }
         self.send(ToServer, &requests);
         self.send(ToClient, &responses);
@@ -203,7 +207,8 @@ impl Talk {
             let text = request(token, Ask::Get);
             self.peers.client_hurries(ACK, text.as_bytes());
             let request = self.mark(ToServer, &text);
-            self.places.push(Place { token, request, interim: 0..0, response: 0..0 });
+            let (interim, response, fin) = (0..0, 0..0, 0..0);
+            self.places.push(Place { token, request, interim, response, fin });
             if token > first {
                 self.answer(token - 1);
             }

@@ -1,6 +1,9 @@
 //! What the engine makes of segments, as the JSON that a user gets.
 #![allow(dead_code, reason = "each test target uses a part")]
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
 use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::Event;
 use capture_agent::output::record::Record;
@@ -35,4 +38,21 @@ pub(crate) fn events_with<'a>(
 /// Those of a type, in the order in which they came out.
 pub(crate) fn of_type<'a>(events: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Value> {
     events.iter().filter(move |event| event["type"] == kind)
+}
+
+/// The fields that are not the same.
+pub(crate) fn differing(path: &str, one: &Value, other: &Value, report: &mut String) {
+    match (one, other) {
+        (Value::Object(ones), Value::Object(others)) => {
+            let names: BTreeSet<_> = ones.keys().chain(others.keys()).collect();
+            for name in names {
+                differing(&format!("{path}.{name}"), &one[name], &other[name], report);
+            }
+        }
+        _ if one == other => {}
+        _ => {
+            let shorten = |value: &Value| value.to_string().chars().take(200).collect::<String>();
+            let _ = write!(report, "\n  {path}: {} or {}", shorten(one), shorten(other));
+        }
+    }
 }
