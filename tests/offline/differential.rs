@@ -7,7 +7,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::cases::files;
-use crate::support::dialogues::{in_turns, pipelined};
+use crate::support::dialogues::{dice, in_turns, pipelined};
 use crate::support::events::{differing, events_of};
 use crate::support::pcap::{FIN, SYN};
 use crate::support::peers::Seen;
@@ -60,15 +60,6 @@ fn events(seen: &[Seen]) -> Vec<Value> {
         }
     }
     events
-}
-
-/// Chance that can be repeated: a linear congruential generator.
-fn dice(seed: u64, sides: usize) -> impl FnMut() -> usize {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x1405_7b7e_f767_814f);
-        (state >> 33) as usize % sides + 1
-    }
 }
 
 /// What is different, if anything is.

@@ -10,13 +10,18 @@ use capture_agent::flow::Direction;
 use serde_json::{Map, Value};
 
 use crate::support::dialogues::{
-    Dialogue, Place, in_turns, pipelined, span, with_copies, without_pure_acks,
+    Dialogue, Place, dice, in_turns, pipelined, span, with_copies, without_pure_acks,
 };
 use crate::support::events::{differing, events_of, of_type};
 use crate::support::peers::Seen;
 
 /// About how many pairs are tried on one capture.
 const PAIRS: usize = 120;
+
+/// A response on a request that it does not answer.
+const MISPAIRED: &str = "mispaired";
+/// A body with bytes of another message.
+const MIXED_UP: &str = "mixed up";
 
 /// What became of the exchanges of all captures.
 #[derive(Debug, Default)]
@@ -31,17 +36,26 @@ struct Tally {
     /// Exchanges of which nothing but an interim response was lost.
     interim_lost: usize,
     failures: usize,
-    /// The first failures of each kind, with how many there were.
-    examples: BTreeMap<String, (usize, String)>,
+    /// How many failures there were of each kind and in which dialogues, and the shortest of them.
+    examples: BTreeMap<(&'static str, String), (usize, String)>,
 }
 
 impl Tally {
-    fn fail(&mut self, kind: &str, dialogue: &Dialogue, detail: impl FnOnce() -> String) {
+    fn fail(&mut self, kind: &'static str, dialogue: &Dialogue, detail: impl FnOnce() -> String) {
         self.failures += 1;
-        let group = dialogue.name.split(", ").next().unwrap_or_default();
-        let key = format!("{kind} ({group})");
-        let example = self.examples.entry(key).or_insert_with(|| (0, detail()));
-        example.0 += 1;
+        let group = dialogue.name.split(", ").next().unwrap_or_default().to_owned();
+        let (count, example) = self.examples.entry((kind, group)).or_default();
+        let detail = detail();
+        if *count == 0 || detail.len() < example.len() {
+            *example = detail;
+        }
+        *count += 1;
+    }
+
+    /// Forgets the failures of some kinds.
+    fn forget(&mut self, of_no_interest: impl Fn(&str) -> bool) {
+        self.examples.retain(|(kind, _), _| !of_no_interest(kind));
+        self.failures = self.examples.values().map(|(count, _)| count).sum();
     }
 
     #[track_caller]
@@ -58,8 +72,8 @@ impl fmt::Display for Tally {
         write!(out, "{captures} captures, exchanges: {unchanged} unchanged, {apart} in halves, ")?;
         write!(out, "{touched} touched and say so, {interim_lost} without an interim response, ")?;
         write!(out, "{failures} failures")?;
-        for (kind, (count, example)) in &self.examples {
-            write!(out, "\n{count} times: {kind}, such as\n  {example}")?;
+        for ((kind, group), (count, example)) in &self.examples {
+            write!(out, "\n{count} times: {kind} ({group}), such as\n  {example}")?;
         }
         Ok(())
     }
@@ -118,7 +132,9 @@ impl<'a> Bench<'a> {
         };
         let (mispaired, paired): (Vec<_>, Vec<_>) = found.iter().partition(|one| !is_of_one(one));
         for exchange in &mispaired {
-            tally.fail("mispaired", dialogue, || show(&[exchange]));
+            let heads = tokens_of_heads(exchange);
+            let kind = if heads.first() == heads.last() { MIXED_UP } else { MISPAIRED };
+            tally.fail(kind, dialogue, || show(&[exchange]));
         }
         let is_right = |place: &&Place| !mispaired.iter().any(|one| has_token(one, place.token));
         for place in dialogue.places.iter().filter(is_right) {
@@ -126,7 +142,7 @@ impl<'a> Bench<'a> {
             let of_it: Vec<_> = of_it.collect();
             let hit = Hit::of(place, &lost);
             let whole = &self.whole[&place.token];
-            let fail = |tally: &mut Tally, kind: &str| {
+            let fail = |tally: &mut Tally, kind| {
                 let mut detail = format!("{} of {}", place.token, show(&of_it));
                 if let [only] = of_it[..] {
                     let [one, other] = [whole, only].map(|of| Value::Object(of.clone()));
@@ -240,9 +256,13 @@ fn tokens_of(exchange: &Map<String, Value>) -> Vec<usize> {
         let body = exchange[side]["body"]["text"].as_str().unwrap_or_default();
         tokens.extend(body.split('[').filter_map(|unit| token(unit.split_once(']')?.0)));
     }
-    tokens.extend(token_of_request(&exchange["request"]));
-    tokens.extend(token_of_response(&exchange["response"]));
+    tokens.extend(tokens_of_heads(exchange));
     tokens
+}
+
+fn tokens_of_heads(exchange: &Map<String, Value>) -> Vec<usize> {
+    let asked = token_of_request(&exchange["request"]);
+    asked.into_iter().chain(token_of_response(&exchange["response"])).collect()
 }
 
 fn token_of_request(request: &Value) -> Option<usize> {
@@ -316,6 +336,23 @@ fn losses_in_pipelines_never_pair_what_does_not_belong_together() {
     tally.report("pipelined");
     // Where a head is lost, nothing may tell whose a response is; mostly something does.
     assert!(tally.apart * 4 < tally.unchanged);
+}
+
+/// So much may be lost that nobody can tell what belongs together; then nothing is to be paired.
+#[test]
+fn however_much_is_lost_nothing_is_mispaired() {
+    let mut tally = Tally::default();
+    for dialogue in both_ways(in_turns).chain(both_ways(pipelined)) {
+        let bench = Bench::new(&dialogue, &[]);
+        let mut dice = dice(dialogue.seen.len() as u64, 10);
+        for lost_of_ten in [1, 2, 3, 5].repeat(10) {
+            let indices = 0..dialogue.seen.len();
+            bench.check(&indices.filter(|_| dice() <= lost_of_ten).collect::<Vec<_>>(), &mut tally);
+        }
+    }
+    // What was not touched may come out in halves then.
+    tally.forget(|kind| kind != MISPAIRED);
+    tally.report("much lost");
 }
 
 #[test]

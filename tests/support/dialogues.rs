@@ -315,3 +315,12 @@ pub(crate) fn span(seen: &Seen) -> (Direction, Range<u64>) {
     let start = if seen.tcp.flags & SYN == 0 { start } else { 0 };
     (direction, start..start + seen.tcp.payload.len() as u64 + fin)
 }
+
+/// Chance that can be repeated, from 1 to `sides`: a linear congruential generator.
+pub(crate) fn dice(seed: u64, sides: usize) -> impl FnMut() -> usize {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 33) as usize % sides + 1
+    }
+}
