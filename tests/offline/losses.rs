@@ -399,3 +399,28 @@ fn a_segment_that_is_seen_again_is_no_loss() {
     tally.report("sent twice");
     assert_eq!((tally.apart, tally.touched), (0, 0));
 }
+
+#[test]
+fn zz_show() {
+    let want = std::env::var("SHOW").unwrap_or_default();
+    let Some((name, removed)) = want.split_once('|') else { return };
+    let removed: Vec<usize> = removed.split(',').map(|n| n.trim().parse().unwrap()).collect();
+    let bare = pipelined().into_iter().chain(in_turns()).map(without_pure_acks);
+    for dialogue in pipelined().into_iter().chain(in_turns()).chain(bare) {
+        {
+            if dialogue.name != name {
+                continue;
+            }
+            for (n, seen) in dialogue.seen.iter().enumerate().take(50) {
+                let text = String::from_utf8_lossy(&seen.tcp.payload).replace("\r\n", "|");
+                let who = if seen.tcp.src.port() == 80 { "        S" } else { "C" };
+                let gone = if removed.contains(&n) { "-- " } else { "" };
+                eprintln!("{gone}{n} {who} seq {} ack {} {text}", seen.tcp.seq, seen.tcp.ack);
+            }
+            let bench = Bench::new(&dialogue, &[]);
+            for exchange in bench.exchanges(&removed) {
+                eprintln!("{}", line(&exchange));
+            }
+        }
+    }
+}

@@ -224,6 +224,8 @@ impl Conversation {
             side.iface = segment.iface;
         }
         side.from_start |= flags.syn();
+        // A SYN-ACK tells where the client began, though its SYN was not seen.
+        other.from_start |= flags.syn() && flags.ack() && other.stream.offset_of(segment.ack) == 0;
         let distance = side.stream.distance(segment.seq);
         let acked = if flags.ack() { other.stream.offset_of(segment.ack) } else { 0 };
         let mark = Mark { time: segment.time, acked, ..Mark::default() };

@@ -10,7 +10,7 @@ use super::anomaly::Anomalies;
 use super::exchange::{Exchange, Message, Network, State as Seen, Timing};
 use super::head::{RequestHead, ResponseHead};
 use super::intake::Intake;
-use super::parser::Start;
+use super::parser::{Loss, Start};
 use crate::segment::Timestamp;
 
 /// Most messages of one direction that may wait for their other half: stops a client that only asks.
@@ -46,8 +46,8 @@ pub(super) struct Ask {
     pub(super) message: Message<RequestHead>,
     pub(super) start: Start,
     pub(super) progress: Progress,
-    /// Whether requests may have been lost that were sent before it, with no answer to them before.
-    pub(super) after_loss: bool,
+    /// Whether requests were lost that were sent before it, with no answer to them before.
+    pub(super) after_loss: Loss,
     pub(super) fate: AskFate,
     /// Interim responses to it, of an answer that broke off after them.
     pub(super) interim: Interim,
@@ -113,6 +113,8 @@ impl Progress {
 pub(super) struct Habits {
     /// It has sent a request before it had heard anything of the answer to the one before.
     pub(super) pipelines: bool,
+    /// It has pipelined, and then sent no more before all was answered.
+    pub(super) waits: bool,
     /// It has heard something new, and sent a request while an earlier one had no answer yet.
     pub(super) slides: bool,
     /// After a loss nothing more can be told.
@@ -123,21 +125,64 @@ pub(super) struct Habits {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Resting {
     next_index: u32,
-    habits: Habits,
-    requests_lost: bool,
-    responses_lost: bool,
+    unasked_end: u32,
+    unasked_count: u8,
+    flags: u8,
 }
 
 impl Resting {
-    /// A dialogue in which nobody was heard; the client may have spoken before.
-    pub(super) const fn new(requests_lost: bool) -> Self {
-        let habits = Habits { pipelines: false, slides: false, blind: false };
-        Self { next_index: 0, habits, requests_lost, responses_lost: false }
+    const PIPELINES: u8 = 1;
+    const SLIDES: u8 = 1 << 1;
+    const BLIND: u8 = 1 << 2;
+    const RESPONSES_LOST: u8 = 1 << 3;
+    const REQUESTS_LOST: u8 = 1 << 4;
+    const LOSS_IS_PARTIAL: u8 = 1 << 5;
+    const WAITS: u8 = 1 << 6;
+
+    /// A dialogue in which nobody was heard; client and server may have spoken before.
+    pub(super) const fn new(requests_lost: bool, responses_lost: bool) -> Self {
+        let flags = if requests_lost { Self::REQUESTS_LOST | Self::LOSS_IS_PARTIAL } else { 0 }
+            | if responses_lost { Self::RESPONSES_LOST } else { 0 };
+        Self { next_index: 0, unasked_end: 0, unasked_count: 0, flags }
     }
 
     /// Exchanges that have come out.
     pub(super) const fn exchanges(self) -> u32 {
         self.next_index
+    }
+
+    const fn has(self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// Responses that were seen or lost since the last request, and answer none that was seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unasked {
+    count: u8,
+    /// Stream offset after them, as far as that is known, modulo 2^32.
+    end: u32,
+}
+
+impl Unasked {
+    /// There is one more, and it begins there.
+    pub(super) const fn add(&mut self, offset: u64) {
+        self.count = self.count.saturating_add(1);
+        self.end = offset as u32;
+    }
+
+    /// One of those that were lost was to a request that was seen.
+    pub(super) const fn subtract(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// Whether there are any, and a client that has acknowledged so much has heard them all; `None`
+    /// where there are none.
+    pub(super) const fn are_heard(self, acked: u64) -> Option<bool> {
+        if self.count == 0 {
+            return None;
+        }
+        Some((acked as u32).wrapping_sub(self.end).cast_signed() >= 0)
     }
 }
 
@@ -147,12 +192,11 @@ pub(super) struct Dialogue {
     pub(super) asks: VecDeque<Ask>,
     pub(super) answers: VecDeque<Answer>,
     pub(super) habits: Habits,
-    /// Requests may have been lost since the last one that was seen.
-    pub(super) requests_lost: bool,
+    /// Whether requests were lost since the last one that was seen.
+    pub(super) requests_lost: Loss,
     /// Responses may have been lost since the last one that was seen.
     pub(super) responses_lost: bool,
-    /// Responses that were seen or lost since the last request, and answer none that was seen.
-    pub(super) unasked: u32,
+    pub(super) unasked: Unasked,
     next_ask: u32,
     next_index: u32,
     /// Bytes of memory that the messages take.
@@ -162,12 +206,22 @@ pub(super) struct Dialogue {
 impl Dialogue {
     /// Goes on from there; nobody waits.
     pub(super) const fn resume(&mut self, resting: Resting) {
-        let Resting { next_index, habits, requests_lost, responses_lost } = resting;
-        self.next_index = next_index;
-        self.habits = habits;
-        self.requests_lost = requests_lost;
-        self.responses_lost = responses_lost;
-        self.unasked = 0;
+        self.next_index = resting.next_index;
+        self.habits = Habits {
+            pipelines: resting.has(Resting::PIPELINES),
+            waits: resting.has(Resting::WAITS),
+            slides: resting.has(Resting::SLIDES),
+            blind: resting.has(Resting::BLIND),
+        };
+        let kinds = (resting.has(Resting::REQUESTS_LOST), resting.has(Resting::LOSS_IS_PARTIAL));
+        self.requests_lost = match kinds {
+            (false, false) => Loss::None,
+            (false, true) => Loss::Possible,
+            (true, true) => Loss::Unseen,
+            (true, false) => Loss::Certain,
+        };
+        self.responses_lost = resting.has(Resting::RESPONSES_LOST);
+        self.unasked = Unasked { count: resting.unasked_count, end: resting.unasked_end };
         self.next_ask = 0;
     }
 
@@ -176,10 +230,24 @@ impl Dialogue {
         self.next_index
     }
 
-    /// What is left of the dialogue where nobody waits.
-    pub(super) fn rest(&self) -> Option<Resting> {
-        let Self { next_index, habits, requests_lost, responses_lost, .. } = *self;
-        let resting = Resting { next_index, habits, requests_lost, responses_lost };
+    /// What is left of the dialogue where nobody waits, and the server has spoken until there.
+    pub(super) fn rest(&self, answered_until: u64) -> Option<Resting> {
+        let Self { next_index, unasked, .. } = *self;
+        let flags = [
+            (self.habits.pipelines, Resting::PIPELINES),
+            (self.habits.waits, Resting::WAITS),
+            (self.habits.slides, Resting::SLIDES),
+            (self.habits.blind, Resting::BLIND),
+            (self.responses_lost, Resting::RESPONSES_LOST),
+            (self.requests_lost >= Loss::Unseen, Resting::REQUESTS_LOST),
+            (matches!(self.requests_lost, Loss::Possible | Loss::Unseen), Resting::LOSS_IS_PARTIAL),
+        ];
+        let resting = Resting {
+            next_index,
+            unasked_end: answered_until as u32,
+            unasked_count: unasked.count,
+            flags: flags.iter().filter(|(holds, _)| *holds).map(|(_, flag)| flag).sum(),
+        };
         (self.asks.is_empty() && self.answers.is_empty()).then_some(resting)
     }
 
@@ -193,9 +261,9 @@ impl Dialogue {
         self.memory
     }
 
-    /// A request has begun.
-    pub(super) fn ask(&mut self, message: Message<RequestHead>, start: Start) {
-        let after_loss = self.loss_before(start);
+    /// A request has begun; the server has spoken until there.
+    pub(super) fn ask(&mut self, message: Message<RequestHead>, start: Start, answered_until: u64) {
+        let after_loss = self.loss_before(start, answered_until);
         self.memory += size_of::<Ask>();
         self.asks.push_back(Ask {
             id: self.next_ask,
@@ -213,12 +281,15 @@ impl Dialogue {
     pub(super) fn answer(&mut self, start: Start) -> Option<&mut Answer> {
         if self.answers.back().is_none_or(|last| last.message.is_some()) {
             self.memory += size_of::<Answer>();
+            // What was lost before the request was sent can't have been its answer.
+            let lost = std::mem::take(&mut self.responses_lost);
+            let after_loss = lost && self.may_have_lost_answers_before(start);
             self.answers.push_back(Answer {
                 message: None,
                 interim: Interim::default(),
                 start,
                 progress: Progress::new(start, 0),
-                after_loss: std::mem::take(&mut self.responses_lost),
+                after_loss,
                 fate: AnswerFate::Undecided,
             });
             self.find_request();
@@ -242,7 +313,8 @@ impl Dialogue {
 
     /// Whether there is a request that a response which starts there answers.
     pub(super) fn has_request_for(&self, start: Start) -> bool {
-        let certain = !self.requests_lost && !self.responses_lost && self.answers.is_empty();
+        let certain =
+            self.requests_lost == Loss::None && !self.responses_lost && self.answers.is_empty();
         certain && self.asks.front().is_some_and(|ask| ask.is_answered_by(start))
     }
 
@@ -278,10 +350,15 @@ impl Dialogue {
         self.memory = self.memory + after - before;
     }
 
+    /// Requests may be lost from here on.
+    pub(super) fn lose_requests(&mut self, loss: Loss) {
+        self.requests_lost = self.requests_lost.max(loss);
+    }
+
     /// Responses may be lost from here on: interim ones that wait for theirs stay with the request.
-    pub(super) fn lose_responses(&mut self) {
+    pub(super) fn lose_responses(&mut self, offset: u64) {
         self.responses_lost = true;
-        self.unasked += 1;
+        self.unasked.add(offset);
         if self.habits.slides {
             self.turn_blind();
         }

@@ -97,7 +97,7 @@ impl Resting {
         Self {
             requests: parser::Resting::new(requests_from_start),
             responses: parser::Resting::new(responses_from_start),
-            dialogue: dialogue::Resting::new(!requests_from_start),
+            dialogue: dialogue::Resting::new(!requests_from_start, !responses_from_start),
         }
     }
 
@@ -153,7 +153,7 @@ impl Connection {
         Some(Resting {
             requests: self.requests.rest()?,
             responses: self.responses.rest()?,
-            dialogue: self.dialogue.rest()?,
+            dialogue: self.dialogue.rest(self.responses.position())?,
         })
     }
 
@@ -206,8 +206,10 @@ impl Connection {
                 mark.conflict
             }
         };
-        let Self { dialogue, tunnel, .. } = self;
-        let scribe = Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, out };
+        let (dialogue, tunnel) = (&mut self.dialogue, &mut self.tunnel);
+        let answered_until = self.responses.position();
+        let scribe =
+            Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, answered_until, out };
         let head = &rules.head;
         match (direction, chunk) {
             (Direction::ToServer, Chunk::Data { offset, bytes, mark }) => {
@@ -241,7 +243,9 @@ impl Connection {
     ) {
         let Context { connect_ns, network } = context;
         let (dialogue, tunnel, conflict) = (&mut self.dialogue, &mut self.tunnel, false);
-        let scribe = Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, out };
+        let answered_until = self.responses.position();
+        let scribe =
+            Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, answered_until, out };
         match direction {
             Direction::ToServer => {
                 self.requests.finish(ending, &rules.head, &mut Requests(scribe));

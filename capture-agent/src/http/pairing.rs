@@ -8,8 +8,8 @@
 //! - Turns: a client that has heard something new since it last spoke, and speaks, has heard all
 //!   that it had asked for. So requests that were sent with the same acknowledgement are one turn,
 //!   and their responses begin before the acknowledgement of the next. A client that was seen to do
-//!   otherwise (`Habits::slides`) is not counted on, and until it was seen to pipeline
-//!   (`Habits::pipelines`) a turn is one request.
+//!   otherwise (`Habits::slides`) is not counted on, nor one that pipelines (`Habits::pipelines`)
+//!   and was not seen to wait (`Habits::waits`). Until it was seen to pipeline a turn is one request.
 //! - Counting: in a turn that is over, requests and responses are as many. What comes before the
 //!   first loss pairs from the front, what comes after the last one from the back.
 //!
@@ -17,27 +17,37 @@
 
 use super::anomaly::Anomaly;
 use super::dialogue::{Answer, AnswerFate, Ask, AskFate, Dialogue};
-use super::parser::Start;
+use super::parser::{Loss, Start};
 
 impl Dialogue {
-    /// A request begins: settles what came before its turn. Returns whether requests may have been
-    /// lost that belong to it or come before it and have no answer yet.
-    pub(super) fn loss_before(&mut self, start: Start) -> bool {
+    /// A request begins, when the server has spoken until there: settles what came before its turn.
+    /// Returns whether requests were lost that belong to it, or come before it and have no answer
+    /// yet.
+    pub(super) fn loss_before(&mut self, start: Start, answered_until: u64) -> Loss {
         let lost = std::mem::take(&mut self.requests_lost);
-        let waits = self.is_anything_open();
+        let acked = start.arrival.mark.acked;
         let last_acked = self.asks.back().map(|ask| ask.start.arrival.mark.acked);
-        let same_turn = last_acked.is_some_and(|last| start.arrival.mark.acked <= last);
+        let same_turn = last_acked.is_some_and(|last| acked <= last);
+        let has_waited = acked >= answered_until;
         if same_turn {
             self.habits.pipelines = true;
-        } else if waits {
-            self.end_turn(start.arrival.mark.acked, lost);
+        } else if self.is_anything_open() {
+            self.end_turn(has_waited, lost);
+        } else {
+            self.habits.waits |= self.habits.pipelines && has_waited && lost == Loss::None;
         }
-        if lost && self.habits.slides {
+        if lost > Loss::None && self.habits.slides {
             self.turn_blind();
         }
         // A lost request of an earlier turn has had its answer; one of this turn had not.
-        let answered_before = std::mem::take(&mut self.unasked) > 0 && !same_turn;
-        lost && !answered_before
+        let heard = std::mem::take(&mut self.unasked).are_heard(acked).map(|all| all && has_waited);
+        self.habits.pipelines |= lost > Loss::None && heard == Some(false);
+        match (same_turn, heard) {
+            (false, Some(true)) if !self.habits.pipelines => Loss::None,
+            // One of them had; there may have been others.
+            (false, Some(true)) => lost.min(Loss::Unseen),
+            _ => lost,
+        }
     }
 
     /// A response begins: finds the request that it answers, if that can be told already.
@@ -52,11 +62,10 @@ impl Dialogue {
             return self.decide(None);
         };
         let answers_first = first.is_answered_by(start);
-        // A response that was lost before it can't have begun before the turn of the request.
-        let lost_answer = after_loss && start.offset > first.start.arrival.mark.acked;
-        if doubt || first.after_loss || (lost_answer && self.habits.pipelines) {
+        let pipelined = self.habits.pipelines && (after_loss || first.after_loss > Loss::None);
+        if doubt || pipelined || first.after_loss > Loss::Possible {
             self.pair_if_as_many();
-        } else if lost_answer && self.requests_lost {
+        } else if after_loss && self.requests_lost > Loss::None {
             // It may be to the request, or to one that was lost.
             self.leave_open_asks_alone();
             self.decide(None);
@@ -70,37 +79,45 @@ impl Dialogue {
 
     /// The flow is gone, and with it the last turn.
     pub(super) fn settle_at_end(&mut self) {
-        if self.habits.pipelines || self.habits.slides {
-            // Whether all of the turn was answered is not known.
-            self.settle_rest();
-        } else {
+        // Whether all of a turn was answered is known only where a turn is one request.
+        if !self.habits.pipelines && !self.habits.slides {
             let lost = std::mem::take(&mut self.requests_lost);
-            self.end_turn(u64::MAX, lost);
+            self.end_turn(true, lost);
         }
+        self.settle_rest();
+    }
+
+    /// Whether responses that were lost before one that starts there can have answered what is open.
+    pub(super) fn may_have_lost_answers_before(&self, start: Start) -> bool {
+        let first = self.asks.iter().find(|ask| ask.is_open());
+        first.is_none_or(|first| start.offset > first.start.arrival.mark.acked)
     }
 
     fn is_anything_open(&self) -> bool {
         self.asks.iter().any(Ask::is_open) || self.answers.iter().any(Answer::is_undecided)
     }
 
-    /// The client has heard until `acked` and speaks: what it had asked for was answered before.
-    fn end_turn(&mut self, acked: u64, requests_lost: bool) {
-        let undecided = || self.answers.iter().filter(|answer| answer.is_undecided());
-        let late = undecided().any(|answer| answer.start.offset >= acked);
-        let lossless = !requests_lost
-            && !self.responses_lost
-            && undecided().next().is_none()
-            && self.asks.iter().all(|ask| !ask.after_loss)
-            && acked < u64::MAX;
-        // If it has not waited nothing can be counted.
-        self.habits.slides |= late || lossless;
+    /// The client has heard something new and speaks, or is gone: if it has waited, what it had
+    /// asked for was answered before.
+    fn end_turn(&mut self, has_waited: bool, requests_lost: Loss) {
+        let undecided = self.answers.iter().filter(|answer| answer.is_undecided()).count();
+        let open = self.asks.iter().filter(|ask| ask.is_open());
+        let certain = open.clone().filter(|ask| ask.after_loss == Loss::Certain).count();
+        let asked = open.clone().count() + certain;
+        let losses = [requests_lost].into_iter().chain(open.map(|ask| ask.after_loss)).max();
+        let responses_lost = self.responses_lost || self.answers.iter().any(|it| it.after_loss);
+        let lossless = undecided == 0 && !responses_lost && losses <= Some(Loss::None);
         if lossless {
+            // Nothing was lost: the client speaks while it waits for an answer.
+            self.habits.slides = true;
             return;
         }
-        if late {
+        let trusted = self.habits.waits || !self.habits.pipelines;
+        if !has_waited || !trusted || (undecided < asked && !responses_lost) {
+            self.habits.slides = true;
             return self.turn_blind();
         }
-        if !self.habits.slides && !requests_lost && !self.responses_lost {
+        if !self.habits.slides && requests_lost == Loss::None && !self.responses_lost {
             self.pair_from_back();
         }
         self.settle_rest();
@@ -116,7 +133,7 @@ impl Dialogue {
             }
             ask.fate = AskFate::Answered;
             answer.fate = AnswerFate::Answers(ask.id);
-            if ask.after_loss || answer.after_loss {
+            if ask.after_loss > Loss::None || answer.after_loss {
                 break;
             }
         }
@@ -128,7 +145,8 @@ impl Dialogue {
         let open = || self.asks.iter().filter(|ask| ask.is_open() && ask.is_answered_by(last));
         let asked = open().count();
         let answered = self.answers.iter().filter(|answer| answer.is_undecided()).count();
-        if self.requests_lost || open().any(|ask| ask.after_loss) || asked != answered {
+        let lost = self.requests_lost > Loss::None || open().any(|it| it.after_loss > Loss::None);
+        if lost || asked != answered {
             return;
         }
         let mut asks = self.asks.iter_mut().filter(|ask| ask.is_open());
@@ -146,7 +164,7 @@ impl Dialogue {
         self.leave_open_asks_alone();
         for answer in self.answers.iter_mut().filter(|answer| answer.is_undecided()) {
             answer.fate = AnswerFate::Alone;
-            self.unasked += 1;
+            self.unasked.add(answer.start.offset);
         }
     }
 
@@ -160,7 +178,7 @@ impl Dialogue {
         for ask in self.asks.iter_mut().filter(|ask| ask.is_open()) {
             ask.fate = AskFate::Alone;
             // One of the responses that were lost was to it.
-            self.unasked = self.unasked.saturating_sub(1);
+            self.unasked.subtract();
         }
     }
 
@@ -169,8 +187,8 @@ impl Dialogue {
         let Some(answer) = self.answers.back_mut() else { return };
         let Some(ask) = self.asks.iter_mut().find(|ask| Some(ask.id) == id) else {
             answer.fate = AnswerFate::Alone;
-            self.unasked += 1;
-            if !self.requests_lost && !self.habits.blind && !answer.after_loss {
+            self.unasked.add(answer.start.offset);
+            if self.requests_lost == Loss::None && !self.habits.blind && !answer.after_loss {
                 answer.progress.anomalies.add(Anomaly::ResponseBeforeRequest);
             }
             return;

@@ -49,8 +49,8 @@ pub(super) trait Handler<H> {
     fn broken_off(&mut self, seen: Seen);
     /// Something is odd about the message.
     fn anomaly(&mut self, anomaly: Anomaly);
-    /// Until the next head it is not known what is sent.
-    fn out_of_step(&mut self);
+    /// From this stream offset on, until the next head, it is not known what is sent.
+    fn out_of_step(&mut self, offset: u64, loss: Loss);
     /// Before the first head of a direction that was picked up midway, there were so many bytes.
     fn midstream(&mut self, bytes: u64, first: Start, last: Timestamp);
     /// Bytes that are no longer HTTP.
@@ -59,6 +59,20 @@ pub(super) trait Handler<H> {
     fn tunnel_gap(&mut self, len: u64);
     /// No more of the tunnel comes in this direction.
     fn tunnel_end(&mut self, seen: Seen);
+}
+
+/// Whether messages were lost whose start was not seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Loss {
+    /// None was.
+    #[default]
+    None,
+    /// What was lost is the rest of a message, and may have been more.
+    Possible,
+    /// The direction was picked up midway: anything may have come before.
+    Unseen,
+    /// At least one was.
+    Certain,
 }
 
 /// How a direction ended.
@@ -75,8 +89,8 @@ enum State {
     /// Between messages, or in a head of which `Parser::buffer` has the first part.
     Head,
     /// After a head whose body is left out if it answers a HEAD, and nobody knows whether it does:
-    /// `Parser::buffer` has what tells.
-    Perhaps(BodyFraming),
+    /// `Parser::buffer` has what tells. With the time when the head was whole.
+    Perhaps(BodyFraming, Timestamp),
     /// In a body of known length: bytes left.
     Length(u64),
     Chunked(Chunked),
@@ -242,7 +256,7 @@ impl Parser {
         while !bytes.is_empty() {
             let rest = match &mut self.state {
                 State::Head => self.take_head(bytes, arrival, rules, handler),
-                State::Perhaps(_) => self.take_perhaps(bytes, arrival, rules, handler),
+                State::Perhaps(..) => self.take_perhaps(bytes, arrival, rules, handler),
                 State::Length(_) | State::Chunked(_) | State::Close => {
                     self.take_body(bytes, rules, handler)
                 }
@@ -269,11 +283,21 @@ impl Parser {
         let time = self.last;
         self.offset = offset;
         self.settle_perhaps(rules, handler);
-        match &mut self.state {
-            State::Deaf | State::Perhaps(_) => return,
-            State::Tunnel => return handler.tunnel_gap(len),
-            State::Seeking(seek) => return seek.gap(),
-            State::Close => return handler.lost(Place::Body, len),
+        let loss = match &mut self.state {
+            State::Deaf | State::Perhaps(..) => Loss::None,
+            State::Tunnel => {
+                handler.tunnel_gap(len);
+                Loss::None
+            }
+            State::Seeking(seek) => {
+                seek.gap();
+                handler.out_of_step(offset, Loss::Possible);
+                Loss::None
+            }
+            State::Close => {
+                handler.lost(Place::Body, len);
+                Loss::None
+            }
             State::Length(left) if len <= *left => {
                 *left -= len;
                 let ended = *left == 0;
@@ -281,23 +305,34 @@ impl Parser {
                 if ended {
                     self.end_message(time, handler);
                 }
-                return;
+                Loss::None
             }
-            State::Length(left) => handler.lost(Place::Body, *left),
+            State::Length(left) => {
+                handler.lost(Place::Body, *left);
+                Loss::Certain
+            }
             State::Chunked(chunked) => {
                 handler.lost(Place::Body, len);
-                if chunked.skip(len) {
-                    return;
-                }
+                if chunked.skip(len) { Loss::None } else { Loss::Possible }
             }
+            State::Head if self.start.is_none() => Loss::Certain,
             State::Head => {
                 if self.salvage_head(rules, handler) {
                     handler.lost(Place::Head, len);
                 }
+                Loss::Possible
             }
+        };
+        if loss > Loss::None {
+            handler.broken_off(Seen::Gap);
+            self.lose_step(loss, handler);
         }
-        handler.broken_off(Seen::Gap);
-        self.lose_step(handler);
+        self.offset = offset + len;
+    }
+
+    /// Stream offset of what comes next.
+    pub(super) const fn position(&self) -> u64 {
+        self.offset
     }
 
     /// Nothing more comes in this direction.
@@ -320,7 +355,7 @@ impl Parser {
                 handler.broken_off(seen);
             }
             State::Tunnel => handler.tunnel_end(seen),
-            State::Seeking(_) | State::Perhaps(_) | State::Deaf => {}
+            State::Seeking(_) | State::Perhaps(..) | State::Deaf => {}
         }
         self.turn_deaf();
     }
@@ -421,14 +456,14 @@ impl Parser {
                 return handler.end(self.last);
             }
             Framing::Body(body) => State::in_body(body),
-            Framing::PerhapsBody(body) => State::Perhaps(body),
+            Framing::PerhapsBody(body) => State::Perhaps(body, self.last),
             Framing::Tunnel => {
                 handler.end(self.last);
                 State::Tunnel
             }
             Framing::Unknown => {
                 handler.broken_off(Seen::Cut);
-                return self.lose_step(handler);
+                return self.lose_step(Loss::Possible, handler);
             }
         };
     }
@@ -452,10 +487,11 @@ impl Parser {
         if is_head && self.buffer.len() < recognise::STATUS_LINE_BYTES {
             return rest;
         }
-        if is_head {
+        if let (true, State::Perhaps(_, ended)) = (is_head, &self.state) {
             // The buffer is the start of the next head.
+            let ended = *ended;
             self.state = State::Head;
-            handler.end(self.last);
+            handler.end(ended);
         } else {
             self.settle_perhaps(rules, handler);
         }
@@ -464,7 +500,7 @@ impl Parser {
 
     /// There is a body after all, or no more will be known of it: gives it what was held back.
     fn settle_perhaps<H: Parse>(&mut self, rules: &HeadRules, handler: &mut impl Handler<H>) {
-        let State::Perhaps(body) = self.state else { return };
+        let State::Perhaps(body, _) = self.state else { return };
         self.state = State::in_body(body);
         let Some(start) = self.start.take() else { return };
         let held = std::mem::take(&mut self.buffer);
@@ -509,7 +545,7 @@ impl Parser {
                         handler.anomaly(Anomaly::MalformedChunk);
                         handler.broken_off(Seen::Cut);
                         self.memory.strayed = true;
-                        self.lose_step(handler);
+                        self.lose_step(Loss::Possible, handler);
                     }
                 }
                 rest
@@ -567,7 +603,7 @@ impl Parser {
         let Some(start) = self.start.take() else { return };
         if self.is_undecided() {
             if !handler.headless(start) {
-                handler.out_of_step();
+                handler.out_of_step(self.offset, Loss::Possible);
                 return self.turn_deaf();
             }
             self.memory.confirmed = true;
@@ -575,7 +611,7 @@ impl Parser {
             return handler.content(text, arrival.mark.time);
         }
         self.memory.strayed = true;
-        self.lose_step(handler);
+        self.lose_step(Loss::Possible, handler);
         let after = self.offset;
         self.data(start.offset, text, arrival, rules, handler);
         self.offset = after;
@@ -587,14 +623,14 @@ impl Parser {
             handler.anomaly(Anomaly::HeadTooLong);
             handler.broken_off(Seen::Cut);
         }
-        self.lose_step(handler);
+        self.lose_step(Loss::Possible, handler);
     }
 
-    fn lose_step<H>(&mut self, handler: &mut impl Handler<H>) {
+    fn lose_step<H>(&mut self, loss: Loss, handler: &mut impl Handler<H>) {
         self.buffer = Vec::new();
         self.start = None;
         self.state = State::Seeking(Box::default());
-        handler.out_of_step();
+        handler.out_of_step(self.offset, loss);
     }
 
     /// Makes of the first part of a head what can be made of it: its whole lines. Returns whether

@@ -7,7 +7,7 @@ use super::exchange::{Body, Exchange, Gap, Message, Network, Place, State as See
 use super::framing::{self, Framing};
 use super::head::{Fields, Parse, RequestHead, ResponseHead, Version};
 use super::intake::Intake;
-use super::parser::{Handler, Start};
+use super::parser::{Handler, Loss, Start};
 use super::tunnel::Tunnel;
 use crate::flow::Direction;
 use crate::segment::Timestamp;
@@ -30,6 +30,8 @@ pub(super) struct Scribe<'a> {
     pub(super) network: Network,
     /// What HTTP has given way to, if it has.
     pub(super) tunnel: &'a mut Option<Box<Tunnel>>,
+    /// Stream offset of what the server says next.
+    pub(super) answered_until: u64,
     /// Where finished exchanges go.
     pub(super) out: &'a mut Vec<Exchange>,
 }
@@ -158,7 +160,8 @@ impl Handler<RequestHead> for Requests<'_> {
         if self.0.conflict {
             anomalies.add(Anomaly::ConflictingCopies);
         }
-        self.0.dialogue.ask(open_message(head, start, last_byte), start);
+        let message = open_message(head, start, last_byte);
+        self.0.dialogue.ask(message, start, self.0.answered_until);
         self.read(|request| {
             request.progress.anomalies.extend(anomalies);
             request.begin_body();
@@ -198,8 +201,8 @@ impl Handler<RequestHead> for Requests<'_> {
         self.read(|request| request.progress.anomalies.add(anomaly));
     }
 
-    fn out_of_step(&mut self) {
-        self.0.dialogue.requests_lost = true;
+    fn out_of_step(&mut self, _offset: u64, loss: Loss) {
+        self.0.dialogue.lose_requests(loss);
     }
 
     fn midstream(&mut self, _bytes: u64, _first: Start, _last: Timestamp) {
@@ -306,8 +309,8 @@ impl Handler<ResponseHead> for Responses<'_> {
         self.read(|response| response.progress.anomalies.add(anomaly));
     }
 
-    fn out_of_step(&mut self) {
-        self.0.dialogue.lose_responses();
+    fn out_of_step(&mut self, offset: u64, _loss: Loss) {
+        self.0.dialogue.lose_responses(offset);
         self.0.pass();
     }
 
