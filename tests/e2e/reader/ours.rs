@@ -41,10 +41,29 @@ pub(super) fn reading(lines: &[u8]) -> Reading {
     reading
 }
 
+/// What the agent says of an exchange beyond what was said on it: anomalies, and what is not whole.
+pub(super) fn oddities(lines: &[u8]) -> Vec<String> {
+    let mut oddities = Vec::new();
+    for exchange in objects(lines, "exchange") {
+        let states = ["request", "response"].map(|side| (side, text(&exchange[side]["state"])));
+        let states = states.into_iter().filter(|(_, state)| state.as_deref() != Some("complete"));
+        let states = states.map(|(side, state)| format!("{side} {}", state.unwrap_or_default()));
+        let anomalies = exchange["anomalies"].as_array().into_iter().flatten().filter_map(text);
+        oddities
+            .extend(states.chain(anomalies).map(|what| format!("{}: {what}", label(&exchange))));
+    }
+    oddities
+}
+
+/// What people call it.
+fn label(exchange: &Value) -> String {
+    let word = |name| text(&exchange["request"][name]).unwrap_or_else(|| "?".to_owned());
+    format!("{} {}", word("method"), word("target"))
+}
+
 fn add_exchange(reading: &mut Reading, stream: u64, exchange: &Value) {
     let request = &exchange["request"];
-    let word = |name| text(&request[name]).unwrap_or_else(|| "?".to_owned());
-    let label = format!("{} {}", word("method"), word("target"));
+    let label = label(exchange);
     if !request.is_null() {
         let mut fields = message(request);
         for name in ["method", "target", "host", "url"] {
@@ -100,7 +119,8 @@ fn fields_of(message: &Value) -> Fields {
 fn content(body: &Value) -> Vec<u8> {
     let decoded = body["base64"].as_str().map(|text| STANDARD.decode(text).unwrap());
     let content = text(&body["text"]).map(String::into_bytes).or(decoded).unwrap_or_default();
-    assert_ne!(body["truncated"], true, "{body}");
+    // The limit is larger than any of them; a coding that was cut ends early by itself.
+    assert!(body["truncated"] != true || body["bytes"].is_null(), "{body}");
     content
 }
 
