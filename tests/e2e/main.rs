@@ -13,6 +13,7 @@ mod support {
     pub(crate) mod nginx;
     pub(crate) mod process;
     pub(crate) mod seccomp;
+    pub(crate) mod tshark;
     pub(crate) mod vlan;
     pub(crate) mod wait;
 }
@@ -24,4 +25,5 @@ mod exchanges;
 mod files;
 mod load;
 mod output;
+mod reader;
 mod selection;

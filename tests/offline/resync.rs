@@ -4,6 +4,8 @@
 use capture_agent::engine::Settings;
 use capture_agent::flow::CloseReason;
 use capture_agent::segment::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use crate::support::pcap::{ACK, FIN};
 use crate::support::peers::{MS, Peers, START, Seen, Watch, settings, watch, watch_with};
@@ -359,5 +361,47 @@ fn a_byte_that_was_missed_and_acknowledged_is_a_gap_once_more_is_said() {
         assert_eq!(watch(&peers).counters().gap_bytes, 0);
         peers.client_says(flags, text.as_bytes());
         assert_eq!(watch(&peers).counters().gap_bytes, 1);
+    }
+}
+
+/// A connection: how far from the last one it is in each direction, whether its handshake was
+/// seen, how many exchanges there are on it, and whether it is closed.
+fn connection() -> impl Strategy<Value = (u32, u32, bool, usize, bool)> {
+    let far = || 17 * MIB..=u32::MAX - 17 * MIB;
+    (far(), far(), any::<bool>(), 1..4_usize, any::<bool>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn connections_between_the_same_ends_are_told_apart(connections in vec(connection(), 1..8)) {
+        let (mut client, mut server) = (0_u32, 0_u32);
+        let (mut seen, mut said) = (Vec::new(), Vec::new());
+        for (number, (from_client, from_server, is_opened, exchanges, is_closed)) in
+            connections.iter().enumerate()
+        {
+            client = client.wrapping_add(*from_client);
+            server = server.wrapping_add(*from_server);
+            let mut peers = Peers::new();
+            peers.wait(100 * MS * number as u64);
+            if *is_opened {
+                peers.handshake();
+            }
+            for exchange in 0..*exchanges {
+                peers.client(&format!("GET /{number}/{exchange} HTTP/1.1\r\nHost: h\r\n\r\n"));
+                peers.server(RESPONSE);
+                said.push(format!("GET /{number}/{exchange} -> 200 hi"));
+            }
+            if *is_closed {
+                peers.close();
+            }
+            shift(&mut peers.seen, client, server);
+            seen.extend(peers.seen);
+        }
+        let watch = watch_both(&seen, &[]);
+        prop_assert_eq!(watch.lines(), said);
+        prop_assert_eq!(watch.flows.len(), connections.len());
+        prop_assert_eq!(watch.counters().gap_bytes, 0);
     }
 }

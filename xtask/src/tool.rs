@@ -98,7 +98,7 @@ pub(crate) fn target() -> Result<PathBuf> {
 }
 
 /// Where a program is, looking also where the system's own lie: a user's `PATH` may leave
-/// those out.
+/// those out. A whole path is looked at where it is.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

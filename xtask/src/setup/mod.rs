@@ -69,13 +69,19 @@ pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
     Ok(Toolchain { compiler, linker: linker.path })
 }
 
-/// Programs of the end-to-end tests, and the packages that bring them.
-const SERVERS_AND_CLIENTS: [(&str, &str); 5] = [
+/// Programs of the end-to-end tests and modules of the system's Python, which other Pythons do not
+/// see, with the packages that bring them.
+const SERVERS_AND_CLIENTS: [(&str, &str); 10] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
+    ("/usr/bin/python3", "python3"),
+    ("/usr/lib/python3/dist-packages/brotli.py", "python3-brotli"),
+    ("/usr/lib/python3/dist-packages/websockets/__init__.py", "python3-websockets"),
+    ("/usr/lib/python3/dist-packages/zstandard/__init__.py", "python3-zstandard"),
 ];
 
 /// Installs what the end-to-end tests need and this machine lacks.
