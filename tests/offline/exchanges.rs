@@ -231,10 +231,31 @@ fn where_pipelining_and_loss_leave_doubt_nothing_is_paired() {
     peers.unseen();
     peers.server(&ok("b"));
     assert_lines(&peers, &["GET /a -> ?", "GET /b -> ?", "? -> 200 b"]);
-    // It has heard again and asks again: both had their answers, so the last is to the last.
+    // Nor afterwards: it may have sent this one while it still waited for an answer.
     peers.client(&get("/c"));
     peers.server(&ok("c"));
-    assert_lines(&peers, &["GET /a -> ?", "GET /b -> 200 b", "GET /c -> 200 c"]);
+    let apart = ["GET /a -> ?", "GET /b -> ?", "? -> 200 b", "GET /c -> ?", "? -> 200 c"];
+    assert_lines(&peers, &apart);
+}
+
+#[test]
+fn a_client_that_was_seen_to_wait_tells_what_was_lost_by_its_next_turn() {
+    let mut peers = Peers::open();
+    for (lost, targets) in [(false, ["/a", "/b"]), (true, ["/c", "/d"])] {
+        targets.iter().for_each(|target| peers.client_pipelines(&get(target)));
+        peers.server(&ok(targets[0]));
+        if lost {
+            peers.unseen();
+        }
+        peers.server(&ok(targets[1]));
+        peers.client_says(ACK, b"");
+    }
+    // It has heard again and asks again: both had their answers, so the last is to the last.
+    peers.client(&get("/e"));
+    peers.server(&ok("e"));
+    let lines = watch(&peers).lines();
+    let last = ["GET /c -> ?", "GET /d -> 200 /d", "GET /e -> 200 e"];
+    assert_eq!(lines, [&["GET /a -> 200 /a", "GET /b -> 200 /b"][..], &last].concat());
 }
 
 #[test]

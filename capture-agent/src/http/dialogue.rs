@@ -45,6 +45,8 @@ pub(super) struct Ask {
     pub(super) id: u32,
     pub(super) message: Message<RequestHead>,
     pub(super) start: Start,
+    /// Stream offset after its last byte, where that is known.
+    pub(super) end: Option<u64>,
     pub(super) progress: Progress,
     /// Whether requests were lost that were sent before it, with no answer to them before.
     pub(super) after_loss: Loss,
@@ -269,6 +271,7 @@ impl Dialogue {
             id: self.next_ask,
             message,
             start,
+            end: None,
             progress: Progress::new(start, 0),
             after_loss,
             fate: if self.habits.blind { AskFate::Alone } else { AskFate::Open },
@@ -348,6 +351,14 @@ impl Dialogue {
     /// What a message holds has changed, from so many bytes of memory to so many.
     pub(super) const fn hold(&mut self, before: usize, after: usize) {
         self.memory = self.memory + after - before;
+    }
+
+    /// The client has spoken until there; its last request may be over.
+    pub(super) fn asked_until(&mut self, offset: u64) {
+        let is_whole = |last: &&mut Ask| last.message.state == Seen::Complete;
+        if let Some(last) = self.asks.back_mut().filter(is_whole) {
+            last.end.get_or_insert(offset);
+        }
     }
 
     /// Requests may be lost from here on.

@@ -215,6 +215,7 @@ impl Connection {
             (Direction::ToServer, Chunk::Data { offset, bytes, mark }) => {
                 let arrival = Arrival { mark, network };
                 self.requests.data(offset, bytes, arrival, head, &mut Requests(scribe));
+                self.dialogue.asked_until(self.requests.position());
             }
             (Direction::ToServer, Chunk::Gap { offset, len }) => {
                 self.requests.gap(offset, len, head, &mut Requests(scribe));

@@ -58,6 +58,7 @@ impl Dialogue {
             return self.decide(None);
         }
         let doubt = self.answers.iter().rev().skip(1).any(Answer::is_undecided);
+        self.habits.pipelines |= self.shows_pipelining(start, after_loss);
         let Some(first) = self.asks.iter().find(|ask| ask.is_open()) else {
             return self.decide(None);
         };
@@ -85,6 +86,18 @@ impl Dialogue {
             self.end_turn(true, lost);
         }
         self.settle_rest();
+    }
+
+    /// Whether a response that starts there is not all that the client waited for: another began
+    /// with the same acknowledgement, or its server had more by then than the request.
+    fn shows_pipelining(&self, start: Start, after_loss: bool) -> bool {
+        let acked = start.arrival.mark.acked;
+        let mut earlier = self.answers.iter().rev().skip(1);
+        let same = earlier.next().is_some_and(|last| last.start.arrival.mark.acked == acked);
+        let first = self.asks.iter().find(|ask| ask.is_open());
+        // FIN is acknowledged like a byte.
+        let more = first.and_then(|first| first.end).is_some_and(|end| acked > end + 1);
+        same || (more && !after_loss)
     }
 
     /// Whether responses that were lost before one that starts there can have answered what is open.
