@@ -38,10 +38,7 @@ fn lengths(seed: u16) -> impl Iterator<Item = usize> {
     })
 }
 
-fn pieces<'a>(
-    bytes: &'a [u8],
-    mut lengths: impl Iterator<Item = usize>,
-) -> impl Iterator<Item = &'a [u8]> {
+fn pieces(bytes: &[u8], mut lengths: impl Iterator<Item = usize>) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let len = lengths.next().filter(|_| !rest.is_empty())?;
