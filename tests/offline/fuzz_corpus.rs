@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::support::fuzz::{dialogue, frames, segments};
+use crate::support::fuzz::{body, dialogue, frames, segments};
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus");
 
@@ -40,6 +40,11 @@ fn the_corpus_of_dialogues_breaks_no_promise() {
     replay("dialogue", dialogue::run);
 }
 
+#[test]
+fn the_corpus_of_bodies_breaks_no_promise() {
+    replay("body", body::run);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -51,5 +56,10 @@ proptest! {
     #[test]
     fn dialogues_by_chance_break_no_promise(data in vec(any::<u8>(), 0..200)) {
         dialogue::run(&data);
+    }
+
+    #[test]
+    fn bodies_by_chance_break_no_promise(data in vec(any::<u8>(), 0..300)) {
+        body::run(&data);
     }
 }

@@ -4,6 +4,7 @@
 //! targets under `fuzz/` include this folder by its path, so it needs nothing beside the library.
 #![allow(dead_code, reason = "each fuzz target uses a part")]
 
+pub(crate) mod body;
 pub(crate) mod cursor;
 pub(crate) mod dialogue;
 pub(crate) mod frames;

@@ -89,7 +89,8 @@ pub struct Message {
     /// The first of those, unmasked and decompressed, as many as were to be kept; of a close, the
     /// reason. It ends where bytes were lost, and is empty where it can't be decompressed.
     pub content: Vec<u8>,
-    /// Whether `content` ends before the message does, though more of it was to be kept.
+    /// Whether `content` ends before the message does because it has as much as was to be kept, or
+    /// because bytes were lost.
     pub truncated: bool,
     /// Whether it was sent compressed.
     pub compressed: bool,

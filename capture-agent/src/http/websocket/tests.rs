@@ -184,7 +184,7 @@ fn a_mask_goes_on_wherever_the_decoder_stops() {
         (seed >> 24) as u8
     });
     let noise: Vec<_> = noise.take(9_000).collect();
-    let small = compressed(&[b"odd length", &noise]);
+    let small = compressed(&[b"odd", &noise]);
     assert!(small[0].len() & 3 != 0 && small[1].len() > 8_000);
     let bytes = [masked(0xc1, &small[0], [1, 2, 3, 4]), masked(0xc2, &small[1], [5, 6, 7, 8])];
     let messages = read(ToServer, SHARED, &bytes.concat());
