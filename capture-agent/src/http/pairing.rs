@@ -41,7 +41,11 @@ impl Dialogue {
         }
         // A lost request of an earlier turn has had its answer; one of this turn had not.
         let heard = std::mem::take(&mut self.unasked).are_heard(acked).map(|all| all && has_waited);
-        self.habits.pipelines |= lost > Loss::None && heard == Some(false);
+        self.habits.pipelines |= match heard {
+            Some(all) => lost > Loss::None && !all,
+            // The lost one had no answer when this one was sent.
+            None => lost == Loss::Certain,
+        };
         match (same_turn, heard) {
             (false, Some(true)) if !self.habits.pipelines => Loss::None,
             // One of them had; there may have been others.
