@@ -335,17 +335,19 @@ impl Conversation {
         }
     }
 
-    /// Learns from what is said who the client is, where the start was not seen.
+    /// Learns from what is said who the client is, where the start was not seen. Until then it is a
+    /// guess; if that was wrong, nothing was heard yet.
     fn orient(&mut self, segment: &Segment<'_>) {
         if self.client_is_known {
             return;
         }
-        if let Some(says) = http::direction_of(segment.payload) {
-            self.client_is_known = true;
-            if says != self.direction_from(segment.src) {
-                std::mem::swap(&mut self.client, &mut self.server);
-                std::mem::swap(&mut self.to_server, &mut self.to_client);
-            }
+        let Some(says) = http::direction_of(segment.payload) else { return };
+        self.client_is_known = true;
+        if says != self.direction_from(segment.src) && self.exchanges() == 0 {
+            std::mem::swap(&mut self.client, &mut self.server);
+            std::mem::swap(&mut self.to_server, &mut self.to_client);
+            self.http = None;
+            self.http_begun = false;
         }
     }
 
@@ -373,14 +375,11 @@ impl Conversation {
         let mut stream = std::mem::take(&mut side.stream);
         act(&mut stream, &mut |chunk| {
             tell(listener, &desk.view(self), direction, chunk);
-            // Until somebody says something that tells who the client is, nothing is HTTP.
-            if self.client_is_known {
-                self.begin_http();
-                self.with_http(desk, |http, desk, context| {
-                    let Desk { settings, exchanges, .. } = desk;
-                    http.take(direction, chunk, &settings.http, context, exchanges);
-                });
-            }
+            self.begin_http();
+            self.with_http(desk, |http, desk, context| {
+                let Desk { settings, exchanges, .. } = desk;
+                http.take(direction, chunk, &settings.http, context, exchanges);
+            });
         });
         let (side, _) = self.sides_mut(direction);
         side.stream = stream;

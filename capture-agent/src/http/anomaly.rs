@@ -29,8 +29,8 @@ anomalies! {
     DifferingContentLengths,
     /// Content-Length more than once, each time with the same value (RFC 9110 section 8.6).
     RepeatedContentLength,
-    /// A request whose last transfer coding is not chunked: where it ends, nobody can tell (RFC 9112
-    /// section 6.3).
+    /// A transfer coding that is not known, or a request whose last one is not chunked: where that
+    /// ends, nobody can tell (RFC 9112 sections 6.1 and 6.3).
     UnknownTransferCoding,
     /// The chunked coding applied more than once (RFC 9112 section 6.1): undone once.
     ChunkedTwice,
@@ -99,6 +99,11 @@ impl Anomalies {
     /// Adds one.
     pub const fn add(&mut self, anomaly: Anomaly) {
         self.0 |= 1 << anomaly as u32;
+    }
+
+    /// Takes one out.
+    pub const fn remove(&mut self, anomaly: Anomaly) {
+        self.0 &= !(1 << anomaly as u32);
     }
 
     /// Adds those of another set.

@@ -1,85 +1,144 @@
-//! A body as it comes in: counted, its content coding undone, its secrets taken out, as much of it
-//! kept as is wanted.
+//! A body as it comes in: its codings undone, counted, its secrets taken out, as much of it kept as
+//! is wanted.
 //!
-//! Follows RFC 9110 section 8.4. Invariants: nothing is kept that is to be hidden; what can't be
-//! decoded to its end is kept as far as it goes, and said to be so.
+//! Follows RFC 9110 section 8.4 and RFC 9112 section 7. Invariants: nothing is kept that is to be
+//! hidden; what can't be decoded to its end is kept as far as it goes, and said to be so.
 
 use super::HttpRules;
 use super::anomaly::{Anomalies, Anomaly};
 use super::coding::{DecodeError, Decoder};
 use super::exchange::Body;
 use super::form::Form;
-use super::head::Head;
+use super::head::{Head, Parse};
 
 /// What a body goes through before it is kept.
 #[derive(Debug)]
 pub(super) struct Intake {
-    decoder: Option<Decoder>,
+    /// Undoes the transfer codings, but for chunked.
+    transfer: Undoing,
+    /// Undoes the content codings.
+    content: Undoing,
     form: Option<Form>,
-    /// Bytes that have come out of the decoder.
-    decoded_bytes: u64,
-    /// Whether nothing more will come out of it: it has failed, or bytes are missing.
-    broken: bool,
     /// Whether what comes in can't be kept: a form in a coding that is not undone, say.
     opaque: bool,
+}
+
+/// How far codings are undone.
+#[derive(Debug, Default)]
+struct Undoing {
+    /// `None` where there is nothing to undo.
+    decoder: Option<Decoder>,
+    /// Bytes that have come out.
+    bytes: u64,
+    /// Whether nothing more will: it has failed, or bytes are missing.
+    broken: bool,
+}
+
+impl Undoing {
+    fn of(decoder: Option<Decoder>) -> Self {
+        Self { decoder, ..Self::default() }
+    }
+
+    fn push(&mut self, bytes: &[u8], anomalies: &mut Anomalies, sink: &mut dyn FnMut(&[u8])) {
+        let Self { decoder, bytes: out, broken } = self;
+        if *broken {
+            return;
+        }
+        let mut counted = |bytes: &[u8]| {
+            *out += bytes.len() as u64;
+            sink(bytes);
+        };
+        let Some(decoder) = decoder else { return counted(bytes) };
+        if let Err(error) = decoder.push(bytes, &mut counted) {
+            *broken = true;
+            note(error, anomalies);
+        }
+    }
+
+    /// Brings out what is still inside; `whole` where that is the end of the body.
+    fn finish(&mut self, whole: bool, anomalies: &mut Anomalies, sink: &mut dyn FnMut(&[u8])) {
+        let Self { decoder: Some(decoder), bytes: out, broken: broken @ false } = self else {
+            return;
+        };
+        let result = decoder.finish(&mut |bytes| {
+            *out += bytes.len() as u64;
+            sink(bytes);
+        });
+        if let Err(error) = result {
+            *broken = true;
+            // Where the body ends early its coding does, too.
+            if whole || error != DecodeError::Truncated {
+                note(error, anomalies);
+            }
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.decoder.as_ref().map_or(0, Decoder::memory)
+    }
+}
+
+fn note(error: DecodeError, anomalies: &mut Anomalies) {
+    anomalies.add(match error {
+        DecodeError::Limit => Anomaly::DecodingLimit,
+        DecodeError::Malformed | DecodeError::Truncated => Anomaly::MalformedContentCoding,
+    });
 }
 
 impl Intake {
     /// What the body after this head goes through; `None` where it is kept as it comes.
     pub(super) fn of(
-        head: &Head,
+        message: &impl Parse,
         rules: &HttpRules,
         body: &mut Body,
         anomalies: &mut Anomalies,
     ) -> Option<Box<Self>> {
-        let decoder = decoder(head, rules, body, anomalies);
+        let head = message.common();
+        let (transfer, content) = decoders(head, message.is_partial(), rules, body, anomalies);
         let wanted = rules.keep_body_bytes > 0 || rules.list_forms.is_some();
         // Which one of several counts, servers do not agree on.
         let mut types = head.values("content-type").filter(|_| wanted);
         let form = types.find_map(|value| Form::of(value, rules.list_forms));
-        if decoder.is_none() && form.is_none() {
+        if transfer.is_none() && content.is_none() && form.is_none() {
             return None;
         }
         let opaque = form.is_some() && !body.decoded && rules.head.redaction.hides_fields();
-        Some(Box::new(Self { decoder, form, decoded_bytes: 0, broken: false, opaque }))
+        let (transfer, content) = (Undoing::of(transfer), Undoing::of(content));
+        Some(Box::new(Self { transfer, content, form, opaque }))
     }
 
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
-        let decoder = self.decoder.as_ref().map_or(0, Decoder::memory);
         let form = self.form.as_ref().map_or(0, Form::memory);
-        size_of::<Self>() + decoder + form
+        size_of::<Self>() + self.transfer.memory() + self.content.memory() + form
     }
 
     /// Takes bytes of the body.
-    pub(super) fn push(
+    fn push(
         &mut self,
         bytes: &[u8],
         rules: &HttpRules,
         body: &mut Body,
         anomalies: &mut Anomalies,
     ) {
-        let Self { decoder, form, decoded_bytes, broken, opaque } = self;
-        if *broken || *opaque {
-            body.truncated |= rules.keep_body_bytes > 0;
-            return;
-        }
-        let mut keep = |bytes: &[u8]| keep_of_form(form, bytes, rules, body);
-        let Some(decoder) = decoder else { return keep(bytes) };
-        let result = decoder.push(bytes, &mut |bytes| {
-            *decoded_bytes += bytes.len() as u64;
-            keep(bytes);
+        let Self { transfer, content, form, opaque } = self;
+        let mut inner = Anomalies::default();
+        transfer.push(bytes, anomalies, &mut |bytes| {
+            body.wire_bytes += bytes.len() as u64;
+            content.push(bytes, &mut inner, &mut |bytes| keep(form, *opaque, bytes, rules, body));
         });
-        if let Err(error) = result {
-            self.break_off(error, rules, body, anomalies);
-        }
+        let broken = transfer.broken || content.broken;
+        body.truncated |= broken && rules.keep_body_bytes > 0;
+        anomalies.extend(inner);
     }
 
     /// Bytes of the body were lost: what follows can't be decoded.
     pub(super) fn gap(&mut self, rules: &HttpRules, body: &mut Body, anomalies: &mut Anomalies) {
-        if self.decoder.is_some() {
-            self.flush(rules, body, anomalies);
-            self.broken = true;
+        let coded = self.transfer.decoder.is_some() || self.content.decoder.is_some();
+        if coded {
+            self.flush(false, rules, body, anomalies);
+            self.transfer.broken = self.transfer.decoder.is_some();
+            self.content.broken = true;
         } else if let Some(form) = &mut self.form {
             form.gap(&rules.head.redaction, &mut |bytes| body.keep(bytes, rules.keep_body_bytes));
         }
@@ -93,80 +152,75 @@ impl Intake {
         body: &mut Body,
         anomalies: &mut Anomalies,
     ) {
-        let ended = self.flush(rules, body, anomalies);
+        self.flush(whole, rules, body, anomalies);
+        let ended = whole && !self.transfer.broken && !self.content.broken;
         if let Some(mut form) = self.form.take() {
             let mut keep = |bytes: &[u8]| body.keep(bytes, rules.keep_body_bytes);
-            form.finish(whole && ended, &rules.head.redaction, &mut keep);
+            form.finish(ended, &rules.head.redaction, &mut keep);
             body.form = rules.list_forms.map(|_| form.into_fields());
         }
-        let bytes = if self.decoder.is_some() { self.decoded_bytes } else { body.wire_bytes };
-        body.bytes = (whole && ended && body.decoded).then_some(bytes);
+        body.bytes = (ended && body.decoded).then_some(self.content.bytes);
     }
 
-    /// Brings out what is still in the decoder; returns whether its coding has come to its end.
-    fn flush(&mut self, rules: &HttpRules, body: &mut Body, anomalies: &mut Anomalies) -> bool {
-        let Self { decoder, form, decoded_bytes, broken, .. } = self;
-        if *broken {
-            return false;
-        }
-        let Some(decoder) = decoder else { return true };
-        let result = decoder.finish(&mut |bytes| {
-            *decoded_bytes += bytes.len() as u64;
-            keep_of_form(form, bytes, rules, body);
-        });
-        let Err(error) = result else { return true };
-        self.break_off(error, rules, body, anomalies);
-        false
-    }
-
-    fn break_off(
+    /// Brings out what is still in the decoders.
+    fn flush(
         &mut self,
-        error: DecodeError,
+        whole: bool,
         rules: &HttpRules,
         body: &mut Body,
         anomalies: &mut Anomalies,
     ) {
-        match error {
-            DecodeError::Malformed => anomalies.add(Anomaly::MalformedContentCoding),
-            DecodeError::Limit => anomalies.add(Anomaly::DecodingLimit),
-            // Where the body ends early its coding does, too.
-            DecodeError::Truncated => {}
-        }
-        self.broken = true;
-        body.truncated |= rules.keep_body_bytes > 0;
+        let Self { transfer, content, form, opaque } = self;
+        let mut inner = Anomalies::default();
+        transfer.finish(whole, anomalies, &mut |bytes| {
+            body.wire_bytes += bytes.len() as u64;
+            content.push(bytes, &mut inner, &mut |bytes| keep(form, *opaque, bytes, rules, body));
+        });
+        let whole = whole && !transfer.broken;
+        content.finish(whole, &mut inner, &mut |bytes| keep(form, *opaque, bytes, rules, body));
+        anomalies.extend(inner);
+        let broken = transfer.broken || content.broken;
+        body.truncated |= broken && rules.keep_body_bytes > 0;
     }
 }
 
 /// Keeps bytes as they are, or what a form lets be seen of them.
-fn keep_of_form(form: &mut Option<Form>, bytes: &[u8], rules: &HttpRules, body: &mut Body) {
-    let mut keep = |bytes: &[u8]| body.keep(bytes, rules.keep_body_bytes);
+fn keep(form: &mut Option<Form>, opaque: bool, bytes: &[u8], rules: &HttpRules, body: &mut Body) {
+    let limit = rules.keep_body_bytes;
     match form {
-        Some(form) => form.push(bytes, &rules.head.redaction, &mut keep),
-        None => keep(bytes),
+        _ if opaque => body.truncated |= limit > 0,
+        Some(form) => {
+            form.push(bytes, &rules.head.redaction, &mut |bytes| body.keep(bytes, limit));
+        }
+        None => body.keep(bytes, limit),
     }
 }
 
-/// The decoder for a body; whether what is kept will be decoded is said in it.
-fn decoder(
+/// The decoders for transfer and content; whether what is kept will be decoded is said in `body`.
+fn decoders(
     head: &Head,
+    is_partial: bool,
     rules: &HttpRules,
     body: &mut Body,
     anomalies: &mut Anomalies,
-) -> Option<Decoder> {
-    // Transfer codings are applied after content codings. To chunk is none of the decoder's.
+) -> (Option<Decoder>, Option<Decoder>) {
+    // To chunk is none of the decoder's.
     let transfer =
         head.members("transfer-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"chunked"));
-    let codings = head.members("content-encoding").chain(transfer);
-    match Decoder::new(codings, rules.decoding) {
-        Ok(decoder) => {
-            body.decoded = decoder.is_none() || rules.decode;
-            decoder.filter(|_| rules.decode)
-        }
-        Err(_) => {
-            anomalies.add(Anomaly::UnknownContentCoding);
-            None
-        }
+    let transfer = Decoder::new(transfer, rules.decoding);
+    let content = Decoder::new(head.members("content-encoding"), rules.decoding);
+    if transfer.is_err() {
+        anomalies.add(Anomaly::UnknownTransferCoding);
     }
+    if content.is_err() {
+        anomalies.add(Anomaly::UnknownContentCoding);
+    }
+    let (Ok(transfer), Ok(content)) = (transfer, content) else { return (None, None) };
+    // What is missing of a part is needed to decode it.
+    let content_can_be = content.is_none() || !is_partial;
+    let coded = transfer.is_some() || content.is_some();
+    body.decoded = !coded || (rules.decode && content_can_be);
+    (transfer.filter(|_| rules.decode), content.filter(|_| rules.decode && content_can_be))
 }
 
 impl Body {
@@ -185,10 +239,12 @@ impl Body {
         rules: &HttpRules,
         anomalies: &mut Anomalies,
     ) {
-        self.wire_bytes += bytes.len() as u64;
         match intake {
             Some(intake) => intake.push(bytes, rules, self, anomalies),
-            None => self.keep(bytes, rules.keep_body_bytes),
+            None => {
+                self.wire_bytes += bytes.len() as u64;
+                self.keep(bytes, rules.keep_body_bytes);
+            }
         }
     }
 }

@@ -228,8 +228,8 @@ impl Connection {
                 self.responses.gap(offset, len, head, &mut Responses(scribe));
             }
         }
-        if direction == Direction::ToClient && self.tunnel.is_some() {
-            self.requests.begin_tunnel();
+        if let (Direction::ToClient, Some(tunnel)) = (direction, &mut self.tunnel) {
+            tunnel.had_come(self.requests.begin_tunnel());
         }
     }
 

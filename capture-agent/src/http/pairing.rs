@@ -17,6 +17,7 @@
 
 use super::anomaly::Anomaly;
 use super::dialogue::{Answer, AnswerFate, Ask, AskFate, Dialogue};
+use super::exchange::State;
 use super::parser::{Loss, Start};
 
 impl Dialogue {
@@ -96,8 +97,8 @@ impl Dialogue {
     /// with the same acknowledgement, or its server had more by then than the request.
     fn shows_pipelining(&self, start: Start, after_loss: bool) -> bool {
         let acked = start.arrival.mark.acked;
-        let mut earlier = self.answers.iter().rev().skip(1);
-        let same = earlier.next().is_some_and(|last| last.start.arrival.mark.acked == acked);
+        let earlier = self.answers.iter().rev().nth(1).filter(|answer| answer.has_begun());
+        let same = earlier.is_some_and(|last| last.start.arrival.mark.acked == acked);
         let first = self.asks.iter().find(|ask| ask.is_open());
         // FIN is acknowledged like a byte.
         let more = first.and_then(|first| first.end).is_some_and(|end| acked > end + 1);
@@ -228,6 +229,11 @@ impl Ask {
 }
 
 impl Answer {
+    /// Whether its beginning was seen.
+    fn has_begun(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.state != State::Midstream)
+    }
+
     fn is_undecided(&self) -> bool {
         self.fate == AnswerFate::Undecided
     }

@@ -181,6 +181,8 @@ pub(super) struct Parser {
     state: State,
     buffer: Vec<u8>,
     start: Option<Start>,
+    /// Whether the first line of what is buffered is there.
+    line_is_there: bool,
     /// Stream offset of what comes next.
     offset: u64,
     /// When the last bytes came.
@@ -204,6 +206,7 @@ impl Parser {
             },
             buffer: Vec::new(),
             start: None,
+            line_is_there: false,
             offset: 0,
             last: Timestamp(0),
             memory,
@@ -236,10 +239,17 @@ impl Parser {
         self.buffer = Vec::new();
     }
 
-    /// HTTP has ended with what the other direction has said.
-    pub(super) fn begin_tunnel(&mut self) {
-        self.state = State::Tunnel;
+    /// HTTP has ended with what the other direction has said. Returns how many bytes of what comes
+    /// now had come already.
+    pub(super) fn begin_tunnel(&mut self) -> u64 {
+        let held = self.buffer.len() as u64;
+        let passed = match std::mem::replace(&mut self.state, State::Tunnel) {
+            State::Seeking(seek) => seek.passed(),
+            State::Head => held,
+            _ => 0,
+        };
         self.buffer = Vec::new();
+        passed
     }
 
     /// Takes the bytes at `offset` of the stream, which came in one segment.
@@ -374,6 +384,7 @@ impl Parser {
                 return bytes.get(empty..).unwrap_or_default();
             }
             self.start = Some(Start { offset: self.offset, arrival });
+            self.line_is_there = false;
             if let Some(len) = self.head_len::<H>(bytes, 0, rules) {
                 let (text, rest) = bytes.split_at(len);
                 self.parse_head(text, arrival, rules, handler);
@@ -383,8 +394,11 @@ impl Parser {
         let known = self.buffer.len();
         // Never more than a head may be long, and one byte to see that it is longer.
         let room = (rules.max_bytes + 1).saturating_sub(known).min(bytes.len());
-        self.buffer.extend_from_slice(bytes.get(..room).unwrap_or_default());
-        if !H::may_begin(&self.buffer) {
+        let fresh = bytes.get(..room).unwrap_or_default();
+        self.buffer.extend_from_slice(fresh);
+        let line_was_there = self.line_is_there;
+        self.line_is_there |= memchr::memchr(b'\n', fresh).is_some();
+        if !line_was_there && !H::may_begin(&self.buffer, self.line_is_there) {
             let text = std::mem::take(&mut self.buffer);
             self.not_a_head(&text, arrival, rules, handler);
             return bytes.get(room..).unwrap_or_default();
@@ -404,10 +418,12 @@ impl Parser {
         }
     }
 
-    /// How long the head is that `text` begins with, once it is all there.
+    /// How long the head is that `text` begins with, once it is all there; of `known` bytes it is
+    /// known that they end none.
     fn head_len<H: Parse>(&self, text: &[u8], known: usize, rules: &HeadRules) -> Option<usize> {
         // A request of HTTP/0.9 is one line, and all that its connection carries.
-        let simple = H::simple_len(text).filter(|_| self.is_undecided());
+        let may_be_simple = self.is_undecided() && (known == 0 || self.line_is_there);
+        let simple = if may_be_simple { H::simple_len(text) } else { None };
         simple.or_else(|| head_len(text, known).filter(|len| *len <= rules.max_bytes))
     }
 
@@ -583,7 +599,8 @@ impl Parser {
     ) -> &'a [u8] {
         let State::Seeking(seek) = &mut self.state else { return bytes };
         let Some(found) = seek.take::<H>(self.offset, bytes, arrival, rules) else { return &[] };
-        if let Some((passed, first, last)) = seek.midstream() {
+        let is_first = !self.memory.from_start && !self.memory.confirmed;
+        if let Some((passed, first, last)) = seek.midstream().filter(|_| is_first) {
             handler.midstream(passed, first, last);
         }
         self.state = State::Head;
@@ -612,6 +629,8 @@ impl Parser {
         }
         self.memory.strayed = true;
         self.lose_step(Loss::Possible, handler);
+        // It may turn out to be a tunnel that was not waited for.
+        self.state = State::Seeking(Box::new(Seek::counting()));
         let after = self.offset;
         self.data(start.offset, text, arrival, rules, handler);
         self.offset = after;
@@ -619,7 +638,18 @@ impl Parser {
 
     /// The head is too long: what came of it is kept, and the next one is looked for.
     fn give_up_head<H: Parse>(&mut self, rules: &HeadRules, handler: &mut impl Handler<H>) {
-        if self.salvage_head(rules, handler) {
+        self.buffer.truncate(rules.max_bytes);
+        let endless =
+            if self.line_is_there { None } else { H::parse_endless_line(&self.buffer, rules) };
+        let is_something = match (endless, self.start) {
+            (Some(head), Some(start)) => {
+                self.memory.confirmed = true;
+                handler.head(head, start, self.last);
+                true
+            }
+            _ => self.salvage_head(rules, handler),
+        };
+        if is_something {
             handler.anomaly(Anomaly::HeadTooLong);
             handler.broken_off(Seen::Cut);
         }

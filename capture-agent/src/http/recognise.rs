@@ -98,17 +98,19 @@ pub(super) fn first_line(text: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Whether a request's head can begin like this, as far as its start line is there.
-pub(super) fn may_begin_request(text: &[u8]) -> bool {
-    let line = first_line(text);
-    let method_end = line.iter().position(is_space).unwrap_or(line.len());
-    let (method, rest) = line.split_at(method_end);
+/// Whether a request's head can begin like this: by its method alone, until its start line is there.
+pub(super) fn may_begin_request(text: &[u8], line_is_there: bool) -> bool {
+    let line = if line_is_there { first_line(text) } else { text };
+    let start = line.get(..=MAX_METHOD).unwrap_or(line);
+    let method = start.split(is_space).next().unwrap_or_default();
     let token = method.len() <= MAX_METHOD && method.iter().all(|byte| is_token(*byte));
-    let whole = line.len() < text.len() && text.get(line.len()..) != Some(b"\r");
+    if !token || !line_is_there {
+        return token;
+    }
     // The preface of HTTP/2 looks like a request on purpose (RFC 9113 section 3.4).
-    token
-        && method != b"PRI"
-        && (!whole || (!method.is_empty() && (has_version(rest) || simple_request(text).is_some())))
+    let known = !method.is_empty() && method != b"PRI";
+    let rest = line.get(method.len()..).unwrap_or_default();
+    known && (has_version(rest) || simple_request(text).is_some())
 }
 
 /// Whether the last word is a version.
@@ -127,14 +129,13 @@ pub(super) fn simple_request(text: &[u8]) -> Option<(&[u8], usize)> {
     Some((target, newline + 1))
 }
 
-/// Whether a response's head can begin like this, as far as its start line is there.
-pub(super) fn may_begin_response(text: &[u8]) -> bool {
+/// Whether a response's head can begin like this: by its version alone, until its start line is
+/// there.
+pub(super) fn may_begin_response(text: &[u8], line_is_there: bool) -> bool {
     let known = text.len().min(b"HTTP/1.".len());
     let (start, rest) = text.split_at(known);
     let http = b"HTTP/1.".get(..known).is_some_and(|http| start.eq_ignore_ascii_case(http));
-    let line = first_line(rest);
-    let whole = line.len() < rest.len();
-    http && (!whole || line.len() >= "1 200".len())
+    http && (!line_is_there || first_line(rest).len() >= "1 200".len())
 }
 
 /// Whether bytes where a body may be are the start of a response's head, as far as they are there.
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn http_is_told_apart_by_its_first_bytes() {
         for text in ["", "G", "GET", "GET ", "GET /long", "M-SEARCH * HTTP/1.1\r\n", "GET /\r\n"] {
-            assert!(may_begin_request(text.as_bytes()), "{text:?}");
+            assert!(may_begin_request(text.as_bytes(), text.contains('\n')), "{text:?}");
         }
         let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
         let texts: [&[u8]; 6] = [
@@ -278,11 +279,12 @@ mod tests {
             b"get key\r\n",
         ];
         for text in texts {
-            assert!(!may_begin_request(text), "{text:?}");
+            assert!(!may_begin_request(text, text.contains(&b'\n')), "{text:?}");
         }
-        assert!(may_begin_response(b"HTT"));
-        assert!(may_begin_response(b"HTTP/1.1 200\r\n"));
-        assert!(!may_begin_response(b"220 mail ESMTP"));
+        assert!(may_begin_response(b"HTT", false));
+        assert!(may_begin_response(b"HTTP/1.1 200\r\n", true));
+        assert!(!may_begin_response(b"HTTP/1.1\r\n", true));
+        assert!(!may_begin_response(b"220 mail ESMTP", false));
     }
 
     #[test]

@@ -72,9 +72,9 @@ fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
 impl<H: Parse> Reading<'_, H> {
     fn begin_body(&mut self) {
         let Self { message, progress, rules } = self;
-        let head = message.head.common();
-        progress.anomalies.extend(head.anomalies());
-        progress.intake = Intake::of(head, rules, &mut message.body, &mut progress.anomalies);
+        let Message { head, body, .. } = &mut **message;
+        progress.anomalies.extend(head.common().anomalies());
+        progress.intake = Intake::of(head, rules, body, &mut progress.anomalies);
     }
 
     fn content(&mut self, bytes: &[u8], time: Timestamp, conflict: bool) {

@@ -68,6 +68,11 @@ impl Seek {
         *self = Self { passed: self.passed, ..Self::default() };
     }
 
+    /// Bytes that were looked at, if they were counted.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed.map_or(0, |passed| passed.bytes)
+    }
+
     /// Bytes before the head that was found, since when, and until when.
     pub(super) fn midstream(&self) -> Option<(u64, Start, Timestamp)> {
         let Passed { bytes, span } = self.passed?;

@@ -41,6 +41,11 @@ impl Tunnel {
         size_of::<Self>() + self.protocol.len()
     }
 
+    /// The client has not waited for the tunnel to open: so many bytes of it came before.
+    pub(super) const fn had_come(&mut self, bytes: u64) {
+        self.to_server_bytes += bytes;
+    }
+
     /// Takes bytes of one direction.
     pub(super) const fn take(&mut self, direction: Direction, bytes: &[u8]) {
         let count = match direction {

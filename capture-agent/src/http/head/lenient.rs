@@ -46,11 +46,16 @@ pub(super) fn request_line<'a>(
     let (target, version) = rest.split_at(at);
     let target = trim(target);
     let version = parse_version(trim(version), anomalies).ok_or(Malformed)?;
-    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || target.is_empty() {
+    // The preface of HTTP/2 is no request (RFC 9113 section 3.4).
+    if method.is_empty()
+        || method == b"PRI"
+        || !method.iter().all(|byte| is_token(*byte))
+        || target.is_empty()
+    {
         return Err(Malformed);
     }
     let exact = line.len() == method.len() + target.len() + 10;
-    if !exact || target.iter().any(|byte| !byte.is_ascii_graphic() && *byte < 0x80) {
+    if !exact || !target.iter().all(u8::is_ascii_graphic) {
         anomalies.add(Anomaly::OddStartLine);
     }
     note_controls(line, anomalies);

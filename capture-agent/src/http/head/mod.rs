@@ -149,9 +149,10 @@ impl Head {
         self.members(name).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// Only the first part of the head was seen, this many bytes.
+    /// Only the first part of the head was seen, this many bytes: what is not there may follow.
     pub(super) const fn is_cut_to(&mut self, len: u32) {
         self.len = len;
+        self.anomalies.remove(Anomaly::MissingHost);
     }
 
     /// Something is odd about where the head stands.
@@ -299,9 +300,15 @@ pub trait Parse: Sized {
     /// That message.
     fn parse_simple(text: &[u8], rules: &HeadRules) -> Option<Self>;
 
-    /// Whether a head can begin like this. Only the start line is looked at, and only as far as
-    /// it is there.
-    fn may_begin(text: &[u8]) -> bool;
+    /// What can be made of a start line that is longer than a head may be.
+    fn parse_endless_line(text: &[u8], rules: &HeadRules) -> Option<Self>;
+
+    /// Whether a head can begin like this. Only the start line is looked at, all of it if it is
+    /// there, and else no more than its first bytes.
+    fn may_begin(text: &[u8], line_is_there: bool) -> bool;
+
+    /// Whether its body is a part of something, which can't be decoded by itself.
+    fn is_partial(&self) -> bool;
 
     /// The first head that bytes can hold of which nothing is known.
     fn find(text: &[u8], at_start: bool) -> recognise::Found;
@@ -348,8 +355,12 @@ impl Parse for RequestHead {
         let method = builder.part(request.method.unwrap_or_default().as_bytes());
         let target = builder.url(request.path.unwrap_or_default().as_bytes());
         headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
+        let mut anomalies = oddities(text);
+        if !request.path.unwrap_or_default().is_ascii() {
+            anomalies.add(Anomaly::OddStartLine);
+        }
         let version = request.version.map(Version::http_1);
-        let head = Head::new(builder, version, oddities(text), text.len());
+        let head = Head::new(builder, version, anomalies, text.len());
         let mut request = Self { head, method, target };
         request.check_host();
         Ok(request)
@@ -376,8 +387,21 @@ impl Parse for RequestHead {
         Self::simple(text, rules)
     }
 
-    fn may_begin(text: &[u8]) -> bool {
-        recognise::may_begin_request(text)
+    fn parse_endless_line(text: &[u8], rules: &HeadRules) -> Option<Self> {
+        let space = text.iter().position(recognise::is_space)?;
+        let (method, target) = text.split_at(space);
+        let mut builder = Builder::new(rules, text.len(), 0);
+        let (method, target) = (builder.part(method), builder.url(recognise::trim(target)));
+        let head = Head::new(builder, None, Anomalies::default(), text.len());
+        Some(Self { head, method, target })
+    }
+
+    fn may_begin(text: &[u8], line_is_there: bool) -> bool {
+        recognise::may_begin_request(text, line_is_there)
+    }
+
+    fn is_partial(&self) -> bool {
+        false
     }
 
     fn find(text: &[u8], at_start: bool) -> recognise::Found {
@@ -401,6 +425,11 @@ impl Parse for ResponseHead {
         is_whole(config.parse_response_with_uninit_headers(&mut response, text, &mut room))?;
         let headers = &*response.headers;
         if headers.len() > rules.max_headers || response.code.is_none_or(|code| code < 100) {
+            return Err(Malformed);
+        }
+        // It drops a reason of other bytes than ASCII.
+        let reason_bytes = recognise::first_line(text).len().saturating_sub("HTTP/1.1 200 ".len());
+        if response.reason.unwrap_or_default().len() != reason_bytes {
             return Err(Malformed);
         }
         let mut builder = Builder::new(rules, text.len(), headers.len());
@@ -430,8 +459,16 @@ impl Parse for ResponseHead {
         None
     }
 
-    fn may_begin(text: &[u8]) -> bool {
-        recognise::may_begin_response(text)
+    fn parse_endless_line(_: &[u8], _: &HeadRules) -> Option<Self> {
+        None
+    }
+
+    fn may_begin(text: &[u8], line_is_there: bool) -> bool {
+        recognise::may_begin_response(text, line_is_there)
+    }
+
+    fn is_partial(&self) -> bool {
+        self.status == Some(206)
     }
 
     fn find(text: &[u8], at_start: bool) -> recognise::Found {
