@@ -116,9 +116,10 @@ impl Listener for Teller<'_> {
     }
 
     fn websocket(&mut self, message: WebSocketMessage) {
-        let (number, http) = (message.flow.number, message.http);
-        let (opcode, bytes) = (http.message.opcode, http.message.wire_bytes);
-        self.line(format_args!("flow {number}: {:?}: {opcode:?} of {bytes} bytes", http.direction));
+        let number = message.flow.number;
+        let (direction, message) = (message.http.direction, message.http.message);
+        let (opcode, bytes) = (message.opcode, message.wire_bytes);
+        self.line(format_args!("flow {number}: WebSocket {direction:?} {opcode:?} {bytes} bytes"));
     }
 
     fn closed(&mut self, flow: &FlowView<'_>, reason: CloseReason) {
