@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use capture_agent::engine::Settings;
-use capture_agent::event::{Event, WebSocketMessage};
+use capture_agent::engine::{Engine, Settings};
+use capture_agent::event::{Event, Exchange, WebSocketMessage};
 use capture_agent::flow::{CloseReason, Direction};
 use capture_agent::http::State;
+use capture_agent::listener::{Data, FlowView, Listener};
 use capture_agent::output::Outputs;
 use capture_agent::output::queue::{self, MAX_QUEUED_BYTES};
 use serde_json::{Value, json};
@@ -189,6 +190,8 @@ fn where_frames_begin_is_never_guessed() {
     // It goes on before it is answered: where its WebSocket begins only the server knows.
     let mut early = Peers::open();
     early.client(&[ASK, "GET /b HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
+    let mut in_part = Peers::open();
+    in_part.client(&[ASK, "GET /b HT"].concat());
     // Its request was not seen, or a part of what it said after it.
     let mut without_request = Peers::open();
     without_request.client(ASK);
@@ -200,7 +203,7 @@ fn where_frames_begin_is_never_guessed() {
     // It was in the middle of its request.
     let mut unfinished = Peers::open();
     unfinished.client(&ASK.replacen("\r\n\r\n", "\r\nContent-Length: 9\r\n\r\nabc", 1));
-    for mut peers in [early, without_request, after_loss, unfinished] {
+    for mut peers in [early, in_part, without_request, after_loss, unfinished] {
         peers.server(TAKE);
         peers.client_says(ACK, &masked(0x81, b"hello"));
         peers.server_says(ACK, &frame(0x81, b"hi"));
@@ -235,6 +238,35 @@ fn what_is_unfinished_comes_out_when_its_flow_ends() {
     let mut closed = begun();
     closed.close();
     assert_messages(&closed, &["< text Hel [cut]", "> text part [cut]"]);
+}
+
+#[test]
+fn messages_are_told_with_the_bytes_that_end_them() {
+    #[derive(Default)]
+    struct Told(Vec<&'static str>);
+    impl Listener for Told {
+        fn received(&mut self, _: &FlowView<'_>, _: Data<'_>) {
+            self.0.push("bytes");
+        }
+        fn exchange(&mut self, _: Exchange) {
+            self.0.push("exchange");
+        }
+        fn websocket(&mut self, _: WebSocketMessage) {
+            self.0.push("message");
+        }
+    }
+    let mut peers = upgraded();
+    for text in [b"a", b"b", b"c"] {
+        peers.server_says(ACK, &frame(0x81, text));
+    }
+    let held_first = peers.seen.len() - 3;
+    peers.seen[held_first..].rotate_left(1);
+    let mut told = Told::default();
+    let mut engine = Engine::new(settings());
+    peers.seen.iter().for_each(|seen| engine.segment(&seen.segment(), &mut told));
+    let expected =
+        ["bytes", "exchange", "bytes", "message", "bytes", "message", "bytes", "message"];
+    assert_eq!(told.0, expected);
 }
 
 #[test]
@@ -275,7 +307,7 @@ fn capture(folder: &Path) -> PathBuf {
     peers.server_says(ACK, &[TAKE.as_bytes(), &frame(0x82, b"\xff\x00\x01")].concat());
     peers.client_says(ACK, &masked(0x81, b"caf\xc3\xa9 \x1b[31m"));
     peers.server_says(ACK, &frame(0x88, b"\x03\xe9later"));
-    peers.server_says(ACK, b"\x81\x05Hel");
+    peers.server_says(ACK, b"\x81\x05caf\xc3");
     peers.client_resets();
     let file = folder.join("capture.pcap");
     fs::write(&file, capture_of(&peers.seen)).unwrap();
@@ -314,7 +346,7 @@ fn they_are_written_as_the_contract_says_if_they_are_asked_for() {
         shown(3, ["opcode", "close_code", "text", "bytes"]),
         json!(["close", 1001, "later", 7])
     );
-    assert_eq!(shown(4, ["state", "bytes", "wire_bytes", "text"]), json!(["cut", null, 3, "Hel"]));
+    assert_eq!(shown(4, ["state", "bytes", "wire_bytes", "text"]), json!(["cut", null, 4, "caf"]));
     assert_eq!(lines[5]["tunnel"]["messages"], 4);
     assert_eq!(lines[5]["tunnel"]["unread"], json!([]));
     assert_eq!(output.stderr, "1 exchange on 1 flow, 9 packets seen, 4 WebSocket messages\n");
@@ -336,14 +368,14 @@ fn as_text_each_is_a_line_from_who_sends_to_who_receives() {
 00:00:01.005  10.0.0.1:80 → 10.0.0.5:51234  websocket binary  3 B
 00:00:01.006  10.0.0.5:51234 → 10.0.0.1:80  websocket text  11 B
 00:00:01.007  10.0.0.1:80 → 10.0.0.5:51234  websocket close  1001  7 B
-00:00:01.008  10.0.0.1:80 → 10.0.0.5:51234  websocket text  3 B  [message cut off]
+00:00:01.008  10.0.0.1:80 → 10.0.0.5:51234  websocket text  4 B  [message cut off]
 ";
     assert_eq!(lines(&["-v"]), expected);
     let expected = "\
 00:00:01.005  10.0.0.1:80 → 10.0.0.5:51234  websocket binary  3 B  (3 bytes that are not text)
 00:00:01.006  10.0.0.5:51234 → 10.0.0.1:80  websocket text  11 B  \"café \\x1b[31m\"
 00:00:01.007  10.0.0.1:80 → 10.0.0.5:51234  websocket close  1001  7 B  \"later\"
-00:00:01.008  10.0.0.1:80 → 10.0.0.5:51234  websocket text  3 B  \"Hel\"  [message cut off]
+00:00:01.008  10.0.0.1:80 → 10.0.0.5:51234  websocket text  4 B  \"caf\\xc3\"  [message cut off]
 ";
     assert_eq!(lines(&["-vv"]), expected);
 }
