@@ -372,7 +372,8 @@ impl Handler<ResponseHead> for Responses<'_> {
 /// Whether the client has said nothing after the request that is answered.
 fn is_last_word(dialogue: &Dialogue, fate: AnswerFate) -> bool {
     let last = dialogue.asks.back().filter(|last| last.progress.over);
-    dialogue.requests_lost == Loss::None && last.is_some_and(|last| fate == AnswerFate::Answers(last.id))
+    dialogue.requests_lost == Loss::None
+        && last.is_some_and(|last| fate == AnswerFate::Answers(last.id))
 }
 
 /// Lets something happen to a message; returns the bytes of memory that it holds afterwards.

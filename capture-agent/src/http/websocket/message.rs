@@ -93,7 +93,7 @@ pub struct Message {
     /// reason. It ends where bytes were lost, and is empty where it can't be decompressed.
     pub content: Vec<u8>,
     /// Whether `content` ends before the message does because it has as much as was to be kept, or
-    /// because bytes were lost.
+    /// because the rest was lost or can't be decompressed.
     pub truncated: bool,
     /// Whether it was sent compressed.
     pub compressed: bool,
