@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use capture_agent::engine::{Engine, Settings};
-use capture_agent::event::{Exchange, FlowSummary};
+use capture_agent::event::{Exchange, FlowSummary, WebSocketMessage};
 use capture_agent::flow::{CloseReason, Direction};
 use capture_agent::listener::{Data, FlowView, Listener};
 use capture_agent::selection::{PortSet, Selection};
@@ -113,6 +113,13 @@ impl Listener for Teller<'_> {
         let media = media.map(String::from_utf8_lossy);
         let number = exchange.flow.number;
         self.line(format_args!("flow {number}: exchange {target:?} {status:?} {media:?}"));
+    }
+
+    fn websocket(&mut self, message: WebSocketMessage) {
+        let number = message.flow.number;
+        let (direction, message) = (message.http.direction, message.http.message);
+        let (opcode, bytes) = (message.opcode, message.wire_bytes);
+        self.line(format_args!("flow {number}: WebSocket {direction:?} {opcode:?} {bytes} bytes"));
     }
 
     fn closed(&mut self, flow: &FlowView<'_>, reason: CloseReason) {

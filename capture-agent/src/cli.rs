@@ -110,14 +110,14 @@ pub(crate) struct CommonArgs {
     /// may be given several times, '-' is standard output
     #[arg(long, value_name = "PATH", value_parser = OutputArg::parse)]
     pub(crate) output: Vec<OutputArg>,
-    /// What to write
+    /// What to write; secrets are not looked for in what WebSockets carry
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "exchange")]
     pub(crate) events: Vec<EventArg>,
-    /// Keep bodies, each up to LIMIT [default LIMIT: 64KiB]
+    /// Keep bodies, and what WebSockets carry, each message up to LIMIT [default LIMIT: 64KiB]
     #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true,
           default_missing_value = "64KiB")]
     pub(crate) bodies: Option<ByteSize>,
-    /// Stop after N exchanges
+    /// Stop after N exchanges; messages of WebSockets do not count
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     /// With `--events stats`: write the ledger this often too, by packet time
@@ -168,6 +168,9 @@ impl From<FormatArg> for Format {
 pub(crate) enum EventArg {
     /// Each exchange when it is over
     Exchange,
+    /// Each message of a WebSocket when it is over, with its content where --bodies keeps it
+    #[value(name = "websocket")]
+    WebSocket,
     /// Each flow when it is gone
     Flow,
     /// The ledger at the end

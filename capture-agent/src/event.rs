@@ -32,6 +32,15 @@ pub struct Exchange {
     pub http: http::Exchange,
 }
 
+/// A message of a WebSocket, and the flow it was on.
+#[derive(Clone, Debug)]
+pub struct WebSocketMessage {
+    /// The flow it was on.
+    pub flow: FlowInfo,
+    /// What was sent.
+    pub http: http::WebSocketMessage,
+}
+
 /// What became of a flow.
 #[derive(Clone, Debug)]
 pub struct FlowSummary {
@@ -83,6 +92,8 @@ pub struct EngineCounters {
     pub flows_closed: [u64; 6],
     /// Exchanges that came out.
     pub exchanges: u64,
+    /// Messages of WebSockets that came out.
+    pub messages: u64,
 }
 
 /// Packets that a source saw, by what it did with them.
@@ -101,8 +112,12 @@ pub struct Dropped {
     pub exchanges: u64,
     /// Flow summaries left out for the same reason.
     pub flows: u64,
+    /// Messages of WebSockets left out for the same reason.
+    pub messages: u64,
     /// Exchanges that were not asked for.
     pub unwanted: u64,
+    /// Messages of WebSockets that were not asked for.
+    pub unwanted_messages: u64,
 }
 
 /// What one output has written.
@@ -114,11 +129,13 @@ pub struct Written {
     pub exchanges: u64,
     /// Flow summaries.
     pub flows: u64,
+    /// Messages of WebSockets.
+    pub messages: u64,
     /// Bytes, in all.
     pub bytes: u64,
 }
 
-/// The ledger: where every packet, segment and exchange went.
+/// The ledger: where every packet, segment, exchange and message went.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     /// When the ledger was drawn up, by packet time.
@@ -138,6 +155,8 @@ pub struct Stats {
 pub enum Event {
     /// An exchange is over.
     Exchange(Box<Exchange>),
+    /// A message of a WebSocket is over.
+    WebSocket(Box<WebSocketMessage>),
     /// A flow is gone.
     Flow(Box<FlowSummary>),
     /// The ledger was drawn up.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, Exchange, FlowSummary};
+use crate::event::{Event, Exchange, FlowSummary, WebSocketMessage};
 use crate::flow::{CloseReason, Direction, FlowId, FlowKey, FlowState};
 use crate::segment::{Endpoint, Timestamp};
 
@@ -54,8 +54,9 @@ pub struct Data<'a> {
 
 /// Told of what happens, in the order it happens. What is not wanted need not be written.
 ///
-/// For one flow the order is: `opened`; `sent`, `received`, `gap`, `unacknowledged` and `exchange`;
-/// `closed`; `gone`. Who is client and who is server can change until something was said, where
+/// For one flow the order is: `opened`; `sent`, `received`, `gap`, `unacknowledged`, `exchange` and,
+/// after the exchange that upgraded it, which is its last with a response, `websocket`; `closed`;
+/// `gone`. Who is client and who is server can change until something was said, where
 /// the start of a flow was not seen. `examples/listener.rs` is a program that listens.
 #[expect(unused_variables, reason = "the names document what is passed")]
 pub trait Listener {
@@ -78,6 +79,9 @@ pub trait Listener {
     /// An exchange is over.
     fn exchange(&mut self, exchange: Exchange) {}
 
+    /// A message of a WebSocket is over.
+    fn websocket(&mut self, message: WebSocketMessage) {}
+
     /// A flow has ended; it stays for strays for a while.
     fn closed(&mut self, flow: &FlowView<'_>, reason: CloseReason) {}
 
@@ -89,6 +93,10 @@ pub trait Listener {
 impl<F: FnMut(Event)> Listener for F {
     fn exchange(&mut self, exchange: Exchange) {
         self(Event::Exchange(Box::new(exchange)));
+    }
+
+    fn websocket(&mut self, message: WebSocketMessage) {
+        self(Event::WebSocket(Box::new(message)));
     }
 
     fn gone(&mut self, summary: FlowSummary) {

@@ -241,13 +241,19 @@ fn the_example_tells_all_there_is_to_tell() {
     peers.server("unasked for");
     peers.unseen();
     peers.client("thanks");
+    let mut socket = Peers::between("10.0.0.7:7", "10.0.0.1:80");
+    socket.wait(40_000 * MS);
+    socket.handshake();
+    socket.client("GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n");
+    socket.server("HTTP/1.1 101 Switching Protocols\r\n\r\n\u{1}\u{2}hi");
+    socket.client_resets();
     let mut closing = Peers::between("10.0.0.6:7", "10.0.0.1:80");
     closing.wait(45_000 * MS);
     closing.handshake();
     closing.close();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("capture.pcap");
-    fs::write(&file, capture_of(&[peers.seen, closing.seen].concat())).unwrap();
+    fs::write(&file, capture_of(&[peers.seen, socket.seen, closing.seen].concat())).unwrap();
     let mut out = Vec::new();
     example::listen(&file, &mut out).unwrap();
     let expected = "\
@@ -257,12 +263,19 @@ flow 0 at 4 ms: client received 67 bytes
 flow 0: exchange Some(\"/song\") Some(200) Some(\"audio/ogg\")
 flow 0 at 6 ms: ToClient: 11 bytes at 67 were not seen
 flow 0 at 6 ms: client sent 6 bytes
-flow 1 at 0 ms: opened, 10.0.0.6:7 → 10.0.0.1:80
-flow 1 at 4 ms: closed: Fin
-flow 1 at 5 ms: is Closed(Fin)
+flow 1 at 0 ms: opened, 10.0.0.7:7 → 10.0.0.1:80
+flow 1 at 3 ms: client sent 51 bytes
+flow 1 at 4 ms: client received 40 bytes
+flow 1: exchange Some(\"/chat\") Some(101) None
+flow 1: WebSocket ToClient Text 2 bytes
+flow 1 at 5 ms: closed: Rst
+flow 1: gone; sent 51 bytes, received 40 bytes, 1 exchanges
+flow 2 at 0 ms: opened, 10.0.0.6:7 → 10.0.0.1:80
+flow 2 at 4 ms: closed: Fin
+flow 2 at 5 ms: is Closed(Fin)
 flow 0 at 6 ms: is Open
 flow 0 at 6 ms: is stale: silent for 44 s
-flow 1: gone; sent 0 bytes, received 0 bytes, 0 exchanges
+flow 2: gone; sent 0 bytes, received 0 bytes, 0 exchanges
 flow 0 at 6 ms: closed: End
 flow 0: gone; sent 37 bytes, received 67 bytes, 1 exchanges
 ";

@@ -28,3 +28,4 @@ mod resync;
 mod schema;
 mod stream_properties;
 mod trouble;
+mod websocket;

@@ -32,11 +32,11 @@ fn every_line_of_output_is_valid_by_the_schema() {
     let file = folder.path().join("all.pcap");
     write_capture(&file);
     let output = Agent::read(&file)
-        .args(["--format", "jsonl", "--events", "exchange,flow,stats", "--bodies"])
+        .args(["--format", "jsonl", "--events", "exchange,websocket,flow,stats", "--bodies"])
         .run();
     let lines = output.json_lines();
     let kinds: Vec<_> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
-    for kind in ["exchange", "flow", "stats"] {
+    for kind in ["exchange", "websocket", "flow", "stats"] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
     for line in &lines {
@@ -48,8 +48,8 @@ fn every_line_of_output_is_valid_by_the_schema() {
     assert!(!validator.is_valid(&broken));
 }
 
-/// One of each: complete, gap, cut, one-sided, with interim responses, and bodies that are text,
-/// binary and too long.
+/// One of each: complete, gap, cut, one-sided, with interim responses, bodies that are text, binary
+/// and too long, and a WebSocket.
 fn write_capture(file: &Path) {
     let mut segments = Conversation::new("10.0.0.5:50001", "10.0.0.1:80")
         .open()
@@ -72,7 +72,14 @@ fn write_capture(file: &Path) {
         .segments()
         .into_iter()
         .filter(|segment| segment.flags & ACK != 0 && segment.src.port() == 80);
+    let socket = Conversation::new("10.0.0.5:50004", "10.0.0.1:80")
+        .open()
+        .client_sends(b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n")
+        .server_sends(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x83\x02hi")
+        .close()
+        .segments();
     segments.extend(lossy);
+    segments.extend(socket);
     segments.extend(one_sided);
     fs::write(file, pcap_of(&segments)).unwrap();
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use capture_agent::engine::{Engine, Settings};
-use capture_agent::event::{EngineCounters, Event, Exchange, FlowSummary};
+use capture_agent::event::{EngineCounters, Event, Exchange, FlowSummary, WebSocketMessage};
 use capture_agent::http::{Message, State};
 use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
 
@@ -190,29 +190,40 @@ fn taken(flags: u8, payload: &[u8]) -> u32 {
 pub(crate) struct Watch {
     pub(crate) engine: Engine,
     pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) messages: Vec<WebSocketMessage>,
     pub(crate) flows: Vec<FlowSummary>,
 }
 
 impl Watch {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { engine: Engine::new(settings), exchanges: Vec::new(), flows: Vec::new() }
+        let engine = Engine::new(settings);
+        Self { engine, exchanges: Vec::new(), messages: Vec::new(), flows: Vec::new() }
     }
 
     pub(crate) fn see<'a>(&mut self, seen: impl IntoIterator<Item = &'a Seen>) {
-        let Self { engine, exchanges, flows } = self;
         for seen in seen {
-            engine.segment(&seen.segment(), &mut |event| keep(event, exchanges, flows));
+            self.with_engine(|engine, mut keep| engine.segment(&seen.segment(), &mut keep));
         }
     }
 
     pub(crate) fn advance(&mut self, now: u64) {
-        let Self { engine, exchanges, flows } = self;
-        engine.advance(Timestamp(now), &mut |event| keep(event, exchanges, flows));
+        self.with_engine(|engine, mut keep| {
+            engine.advance(Timestamp(now), &mut keep);
+        });
     }
 
     pub(crate) fn finish(&mut self) {
-        let Self { engine, exchanges, flows } = self;
-        engine.finish(&mut |event| keep(event, exchanges, flows));
+        self.with_engine(|engine, mut keep| engine.finish(&mut keep));
+    }
+
+    fn with_engine(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Event))) {
+        let Self { engine, exchanges, messages, flows } = self;
+        act(engine, &mut |event| match event {
+            Event::Exchange(exchange) => exchanges.push(*exchange),
+            Event::WebSocket(message) => messages.push(*message),
+            Event::Flow(summary) => flows.push(*summary),
+            Event::Stats(_) => {}
+        });
     }
 
     /// The ledger, after a look that it balances.
@@ -225,20 +236,13 @@ impl Watch {
         let closed: u64 = counters.flows_closed.iter().sum();
         assert_eq!(counters.flows_opened, counters.flows_active + closed);
         assert_eq!(counters.exchanges, self.exchanges.len() as u64);
+        assert_eq!(counters.messages, self.messages.len() as u64);
         counters
     }
 
     /// The exchanges in a line each.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.exchanges.iter().map(line).collect()
-    }
-}
-
-fn keep(event: Event, exchanges: &mut Vec<Exchange>, flows: &mut Vec<FlowSummary>) {
-    match event {
-        Event::Exchange(exchange) => exchanges.push(*exchange),
-        Event::Flow(summary) => flows.push(*summary),
-        Event::Stats(_) => {}
     }
 }
 

@@ -189,7 +189,7 @@ impl Shown<'_> {
 
     fn other(&mut self, event: &Value) {
         let mut fields = event.as_object().cloned().unwrap_or_default();
-        for place in ["type", "time", "flow", "index", "iface", "client", "server", "timing"] {
+        for place in ["type", "time", "flow", "index", "number", "iface", "client", "server"] {
             fields.remove(place);
         }
         fields.retain(|_, value| !is_quiet(value));

@@ -1,6 +1,6 @@
 //! What is wanted of the events, on its way to the outputs.
 
-use capture_agent::event::{Dropped, Event, Exchange, FlowSummary};
+use capture_agent::event::{Dropped, Event, Exchange, FlowSummary, WebSocketMessage};
 use capture_agent::listener::Listener;
 use capture_agent::output::queue::Sender;
 use capture_agent::output::{OutputError, Outputs};
@@ -67,10 +67,12 @@ impl Way for Sender {
 pub(super) struct Sink<W> {
     pub(super) way: W,
     exchanges: bool,
+    messages: bool,
     flows: bool,
     /// Exchanges that are still wanted, `None` for all.
     left: Option<u64>,
     unwanted: u64,
+    unwanted_messages: u64,
 }
 
 impl<W: Way> Sink<W> {
@@ -78,9 +80,11 @@ impl<W: Way> Sink<W> {
         Self {
             way,
             exchanges: args.events.contains(&EventArg::Exchange),
+            messages: args.events.contains(&EventArg::WebSocket),
             flows: args.events.contains(&EventArg::Flow),
             left: args.count,
             unwanted: 0,
+            unwanted_messages: 0,
         }
     }
 
@@ -91,7 +95,8 @@ impl<W: Way> Sink<W> {
 
     /// What was left out so far.
     pub(super) fn dropped(&self) -> Dropped {
-        Dropped { unwanted: self.unwanted, ..self.way.dropped() }
+        let Self { unwanted, unwanted_messages, .. } = *self;
+        Dropped { unwanted, unwanted_messages, ..self.way.dropped() }
     }
 }
 
@@ -106,6 +111,14 @@ impl<W: Way> Listener for Sink<W> {
             self.way.take(Event::Exchange(Box::new(exchange)));
         } else {
             self.unwanted += 1;
+        }
+    }
+
+    fn websocket(&mut self, message: WebSocketMessage) {
+        if self.messages && !self.is_full() {
+            self.way.take(Event::WebSocket(Box::new(message)));
+        } else {
+            self.unwanted_messages += 1;
         }
     }
 

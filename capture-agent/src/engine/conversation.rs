@@ -302,16 +302,16 @@ impl Conversation {
             self.finish_side(direction, desk);
         }
         self.with_http(desk, |http, desk, context| {
-            let Desk { settings, exchanges, .. } = desk;
+            let Desk { settings, said, .. } = desk;
             for direction in Direction::BOTH {
                 let ending = Ending::BrokenOff(seen);
-                http.finish(direction, ending, &settings.http, context, exchanges);
+                http.finish(direction, ending, &settings.http, context, said);
             }
-            http.close(seen, context, exchanges);
+            http.close(seen, context, said);
         });
         self.closed = Some(reason);
         self.end = end;
-        desk.pass_exchanges(self, listener);
+        desk.pass_on(self, listener);
         listener.closed(&desk.view(self), reason);
     }
 
@@ -377,9 +377,11 @@ impl Conversation {
             tell(listener, &desk.view(self), direction, chunk);
             self.begin_http();
             self.with_http(desk, |http, desk, context| {
-                let Desk { settings, exchanges, .. } = desk;
-                http.take(direction, chunk, &settings.http, context, exchanges);
+                let Desk { settings, said, .. } = desk;
+                http.take(direction, chunk, &settings.http, context, said);
             });
+            // At once: what was held behind a hole can be very many messages.
+            desk.pass_on(self, listener);
         });
         let (side, _) = self.sides_mut(direction);
         side.stream = stream;
@@ -421,8 +423,8 @@ impl Conversation {
         }
         side.finished = true;
         self.with_http(desk, |http, desk, context| {
-            let Desk { settings, exchanges, .. } = desk;
-            http.finish(direction, Ending::Fin, &settings.http, context, exchanges);
+            let Desk { settings, said, .. } = desk;
+            http.finish(direction, Ending::Fin, &settings.http, context, said);
         });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::conversation::Conversation;
-use crate::event::{Exchange, FlowInfo};
+use crate::event::{Exchange, FlowInfo, WebSocketMessage};
 use crate::flow::FlowId;
 use crate::http::{self, Connection, Resting};
 use crate::listener::{FlowView, Listener};
@@ -21,10 +21,12 @@ pub(super) struct Desk {
     pub(super) settings: Settings,
     pub(super) now: Timestamp,
     pub(super) iface_names: HashMap<IfaceId, Option<Arc<str>>>,
-    /// Exchanges on their way to the listener; empty between calls.
-    pub(super) exchanges: Vec<http::Exchange>,
+    /// What is on its way to the listener; empty between calls.
+    pub(super) said: http::Said,
     /// Exchanges that the listener has had.
     pub(super) exchanges_passed: u64,
+    /// Messages of WebSockets that it has had.
+    pub(super) messages_passed: u64,
     // Boxed, because they go from flow to flow as they are.
     #[expect(clippy::vec_box, reason = "a flow takes the box")]
     spare: Vec<Box<Connection>>,
@@ -36,8 +38,9 @@ impl Desk {
             settings,
             now: Timestamp::default(),
             iface_names: HashMap::new(),
-            exchanges: Vec::new(),
+            said: http::Said::default(),
             exchanges_passed: 0,
+            messages_passed: 0,
             spare: Vec::new(),
         }
     }
@@ -83,15 +86,19 @@ impl Desk {
         }
     }
 
-    /// Passes on the exchanges that a flow has given.
-    pub(super) fn pass_exchanges(&mut self, flow: &Conversation, listener: &mut impl Listener) {
-        if self.exchanges.is_empty() {
+    /// Passes on what was said on a flow.
+    pub(super) fn pass_on(&mut self, flow: &Conversation, listener: &mut impl Listener) {
+        if self.said.exchanges.is_empty() && self.said.messages.is_empty() {
             return;
         }
         let flow = self.info(flow);
-        self.exchanges_passed += self.exchanges.len() as u64;
-        for http in self.exchanges.drain(..) {
+        self.exchanges_passed += self.said.exchanges.len() as u64;
+        for http in self.said.exchanges.drain(..) {
             listener.exchange(Exchange { flow: flow.clone(), http });
+        }
+        self.messages_passed += self.said.messages.len() as u64;
+        for http in self.said.messages.drain(..) {
+            listener.websocket(WebSocketMessage { flow: flow.clone(), http });
         }
     }
 

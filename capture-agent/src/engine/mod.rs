@@ -98,6 +98,7 @@ impl Engine {
         EngineCounters {
             flows_active: self.table.len() as u64,
             exchanges: self.desk.exchanges_passed,
+            messages: self.desk.messages_passed,
             ..self.counters
         }
     }
@@ -291,8 +292,7 @@ impl Engine {
         self.settle(index, before, listener);
     }
 
-    /// Books what has become of a flow, and passes on the exchanges that it has given, then that it
-    /// has closed.
+    /// Books what has become of a flow, and passes on what was said on it.
     fn settle(&mut self, index: FlowIndex, before: side::Tally, listener: &mut impl Listener) {
         let Some(flow) = self.table.flow_mut(index) else { return };
         let now = flow.tally();
@@ -302,7 +302,7 @@ impl Engine {
         if let Some(since) = now.hole_since {
             self.holes.add(since, flow.number, flow.flow_key());
         }
-        self.desk.pass_exchanges(flow, listener);
+        self.desk.pass_on(flow, listener);
     }
 
     fn expire_holes(&mut self, listener: &mut impl Listener) {

@@ -200,9 +200,11 @@ fn taken<'a>(bytes: &'a [u8], rest: &[u8]) -> &'a [u8] {
 mod tests {
     use super::*;
 
-    /// What comes out of `text` fed `step` bytes at a time: content, trailer section, whether it
-    /// ended, what is left.
-    fn decode(text: &[u8], step: usize) -> Option<(Vec<u8>, Vec<u8>, bool, Vec<u8>)> {
+    /// Content, trailer section, whether it ended, what is left.
+    type Decoded = (Vec<u8>, Vec<u8>, bool, Vec<u8>);
+
+    /// What comes out of `text` fed `step` bytes at a time.
+    fn decode(text: &[u8], step: usize) -> Option<Decoded> {
         let mut chunked = Chunked::default();
         let (mut content, mut trailer) = (Vec::new(), Vec::new());
         let mut fed = 0;

@@ -30,7 +30,8 @@ use head::{HeadRules, Parse, RequestHead, ResponseHead};
 pub use parser::Ending;
 use parser::{Arrival, Parser};
 use scribe::{Requests, Responses, Scribe};
-pub use tunnel::Tunnel;
+use tunnel::OpenTunnel;
+pub use tunnel::{Tunnel, WebSocketMessage};
 
 /// What is kept of HTTP, and how much.
 #[derive(Clone, Debug)]
@@ -57,6 +58,16 @@ impl Default for HttpRules {
             list_forms: None,
         }
     }
+}
+
+/// What has come of what was said: exchanges, and then, where HTTP has given way to it, what a
+/// WebSocket carried.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Exchanges that are over.
+    pub exchanges: Vec<Exchange>,
+    /// Messages that are over. After the first one no exchange comes any more.
+    pub messages: Vec<WebSocketMessage>,
 }
 
 /// What is known of a flow beside its bytes.
@@ -120,7 +131,7 @@ pub struct Connection {
     requests: Parser,
     responses: Parser,
     dialogue: Dialogue,
-    tunnel: Option<Box<Tunnel>>,
+    tunnel: Option<Box<OpenTunnel>>,
 }
 
 impl Connection {
@@ -176,7 +187,7 @@ impl Connection {
     /// What HTTP has given way to, if it has.
     #[must_use]
     pub fn tunnel(&self) -> Option<&Tunnel> {
-        self.tunnel.as_deref()
+        self.tunnel.as_ref().map(|tunnel| tunnel.summary())
     }
 
     /// Exchanges that have come out.
@@ -185,14 +196,14 @@ impl Connection {
         self.dialogue.exchanges()
     }
 
-    /// Takes what came in one direction; exchanges that this finishes go to `out`.
+    /// Takes what came in one direction; what this finishes goes to `out`.
     pub fn take(
         &mut self,
         direction: Direction,
         chunk: Chunk<'_>,
         rules: &HttpRules,
         context: Context,
-        out: &mut Vec<Exchange>,
+        out: &mut Said,
     ) {
         let Context { connect_ns, mut network } = context;
         let conflict = match (direction, chunk) {
@@ -206,6 +217,7 @@ impl Connection {
                 mark.conflict
             }
         };
+        let was_http = self.tunnel.is_none();
         let (dialogue, tunnel) = (&mut self.dialogue, &mut self.tunnel);
         let answered_until = self.responses.position();
         let scribe =
@@ -228,9 +240,20 @@ impl Connection {
                 self.responses.gap(offset, len, head, &mut Responses(scribe));
             }
         }
-        if let (Direction::ToClient, Some(tunnel)) = (direction, &mut self.tunnel) {
-            tunnel.had_come(self.requests.begin_tunnel());
+        if was_http {
+            self.enter_tunnel();
         }
+    }
+
+    /// If HTTP has just ended: no direction is parsed any more.
+    fn enter_tunnel(&mut self) {
+        let Some(tunnel) = &mut self.tunnel else { return };
+        // What the client was in the middle of, the server may have taken for either.
+        if self.requests.rest().is_none() {
+            tunnel.lose_step(Direction::ToServer);
+        }
+        tunnel.had_come(self.requests.begin_tunnel());
+        self.responses.begin_tunnel();
     }
 
     /// Nothing more comes in this direction.
@@ -240,9 +263,10 @@ impl Connection {
         ending: Ending,
         rules: &HttpRules,
         context: Context,
-        out: &mut Vec<Exchange>,
+        out: &mut Said,
     ) {
         let Context { connect_ns, network } = context;
+        let was_http = self.tunnel.is_none();
         let (dialogue, tunnel, conflict) = (&mut self.dialogue, &mut self.tunnel, false);
         let answered_until = self.responses.position();
         let scribe =
@@ -255,11 +279,14 @@ impl Connection {
                 self.responses.finish(ending, &rules.head, &mut Responses(scribe));
             }
         }
+        if was_http {
+            self.enter_tunnel();
+        }
     }
 
     /// The flow is gone: what waits for its other half comes out without it. Both directions
     /// must have been finished.
-    pub fn close(&mut self, seen: State, context: Context, out: &mut Vec<Exchange>) {
-        self.dialogue.close(seen, context.connect_ns, out);
+    pub fn close(&mut self, seen: State, context: Context, out: &mut Said) {
+        self.dialogue.close(seen, context.connect_ns, &mut out.exchanges);
     }
 }

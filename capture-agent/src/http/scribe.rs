@@ -1,21 +1,21 @@
 //! Writes down what the parsers find: messages of a dialogue, as they grow and end.
 
-use super::HttpRules;
 use super::anomaly::{Anomalies, Anomaly};
-use super::dialogue::{Dialogue, Progress};
-use super::exchange::{Body, Exchange, Gap, Message, Network, Place, State as Seen};
+use super::dialogue::{AnswerFate, Dialogue, Progress};
+use super::exchange::{Body, Gap, Message, Network, Place, State as Seen};
 use super::framing::{self, Framing};
 use super::head::{Fields, Parse, RequestHead, ResponseHead, Version};
 use super::intake::Intake;
 use super::parser::{Handler, Loss, Start};
-use super::tunnel::Tunnel;
+use super::tunnel::OpenTunnel;
+use super::{HttpRules, Said};
 use crate::flow::Direction;
 use crate::segment::Timestamp;
 
 /// Most gaps of one message whose places are kept: stops a body of nothing but holes.
 const MAX_GAPS: usize = 64;
 
-/// What the two handlers below share: the flow's dialogue, and where its exchanges go.
+/// What the two handlers below share: the flow's dialogue, and where what comes of it goes.
 #[derive(Debug)]
 pub(super) struct Scribe<'a> {
     /// The flow's dialogue.
@@ -29,21 +29,43 @@ pub(super) struct Scribe<'a> {
     /// What the network has done to the flow until now.
     pub(super) network: Network,
     /// What HTTP has given way to, if it has.
-    pub(super) tunnel: &'a mut Option<Box<Tunnel>>,
+    pub(super) tunnel: &'a mut Option<Box<OpenTunnel>>,
     /// Stream offset of what the server says next.
     pub(super) answered_until: u64,
-    /// Where finished exchanges go.
-    pub(super) out: &'a mut Vec<Exchange>,
+    /// Where what is finished goes.
+    pub(super) out: &'a mut Said,
 }
 
 impl Scribe<'_> {
     fn pass(&mut self) {
-        self.dialogue.pass(self.connect_ns, self.out);
+        self.dialogue.pass(self.connect_ns, &mut self.out.exchanges);
     }
 
-    fn tunnelled(&mut self, direction: Direction, bytes: &[u8]) {
-        if let Some(tunnel) = &mut self.tunnel {
-            tunnel.take(direction, bytes);
+    /// A response is over. If it has opened a tunnel, no more will be known of what still waits:
+    /// all exchanges come out, before what the tunnel carries.
+    fn pass_response(&mut self) {
+        let Some(tunnel) = self.tunnel else { return self.pass() };
+        let exchanges = &mut self.out.exchanges;
+        self.dialogue.close(Seen::Cut, self.connect_ns, exchanges);
+        let last = exchanges.iter().rfind(|exchange| exchange.response.is_some());
+        tunnel.opened_by(last.map(|exchange| exchange.index));
+    }
+
+    fn tunnelled(&mut self, direction: Direction, bytes: &[u8], time: Timestamp) {
+        if let Some(tunnel) = self.tunnel {
+            tunnel.take(direction, (bytes, time), self.rules, &mut self.out.messages);
+        }
+    }
+
+    fn tunnel_gap(&mut self, direction: Direction, len: u64) {
+        if let Some(tunnel) = self.tunnel {
+            tunnel.gap(direction, len, self.rules, &mut self.out.messages);
+        }
+    }
+
+    fn tunnel_end(&mut self, direction: Direction, seen: Seen) {
+        if let Some(tunnel) = self.tunnel {
+            tunnel.finish(direction, seen, &mut self.out.messages);
         }
     }
 }
@@ -209,13 +231,17 @@ impl Handler<RequestHead> for Requests<'_> {
         // Without its head a request says nothing; its response comes alone.
     }
 
-    fn tunnelled(&mut self, bytes: &[u8], _time: Timestamp) {
-        self.0.tunnelled(Direction::ToServer, bytes);
+    fn tunnelled(&mut self, bytes: &[u8], time: Timestamp) {
+        self.0.tunnelled(Direction::ToServer, bytes, time);
     }
 
-    fn tunnel_gap(&mut self, _len: u64) {}
+    fn tunnel_gap(&mut self, len: u64) {
+        self.0.tunnel_gap(Direction::ToServer, len);
+    }
 
-    fn tunnel_end(&mut self, _seen: Seen) {}
+    fn tunnel_end(&mut self, seen: Seen) {
+        self.0.tunnel_end(Direction::ToServer, seen);
+    }
 }
 
 /// Takes what is found in the server's direction.
@@ -246,7 +272,11 @@ impl Handler<ResponseHead> for Responses<'_> {
         let asked = dialogue.asked(fate).map(|ask| &ask.message.head);
         let framing = framing::of_response(&head, asked.map(RequestHead::method), &mut anomalies);
         if framing == Framing::Tunnel {
-            *self.0.tunnel = Some(Box::new(Tunnel::new(asked, &head)));
+            let mut tunnel = OpenTunnel::new(asked, &head);
+            if !is_last_word(dialogue, fate) {
+                tunnel.lose_step(Direction::ToServer);
+            }
+            *self.0.tunnel = Some(Box::new(tunnel));
         }
         if conflict {
             anomalies.add(Anomaly::ConflictingCopies);
@@ -297,12 +327,16 @@ impl Handler<ResponseHead> for Responses<'_> {
 
     fn end(&mut self, time: Timestamp) {
         self.read(|response| response.end(time));
-        self.0.pass();
+        self.0.pass_response();
     }
 
     fn broken_off(&mut self, seen: Seen) {
         self.read(|response| response.broken_off(seen));
-        self.0.pass();
+        if let Some(tunnel) = self.0.tunnel {
+            // Not all of its head is there: neither where it ends, nor what was agreed on.
+            Direction::BOTH.into_iter().for_each(|direction| tunnel.lose_step(direction));
+        }
+        self.0.pass_response();
     }
 
     fn anomaly(&mut self, anomaly: Anomaly) {
@@ -322,13 +356,24 @@ impl Handler<ResponseHead> for Responses<'_> {
         self.0.dialogue.midstream(message, first, self.0.network);
     }
 
-    fn tunnelled(&mut self, bytes: &[u8], _time: Timestamp) {
-        self.0.tunnelled(Direction::ToClient, bytes);
+    fn tunnelled(&mut self, bytes: &[u8], time: Timestamp) {
+        self.0.tunnelled(Direction::ToClient, bytes, time);
     }
 
-    fn tunnel_gap(&mut self, _len: u64) {}
+    fn tunnel_gap(&mut self, len: u64) {
+        self.0.tunnel_gap(Direction::ToClient, len);
+    }
 
-    fn tunnel_end(&mut self, _seen: Seen) {}
+    fn tunnel_end(&mut self, seen: Seen) {
+        self.0.tunnel_end(Direction::ToClient, seen);
+    }
+}
+
+/// Whether the client has said nothing after the request that is answered.
+fn is_last_word(dialogue: &Dialogue, fate: AnswerFate) -> bool {
+    let last = dialogue.asks.back().filter(|last| last.progress.over);
+    dialogue.requests_lost == Loss::None
+        && last.is_some_and(|last| fate == AnswerFate::Answers(last.id))
 }
 
 /// Lets something happen to a message; returns the bytes of memory that it holds afterwards.

@@ -113,6 +113,7 @@ pub struct Output {
     writer: Counting<BufWriter<Box<dyn RawWrite>>>,
     exchanges: u64,
     flows: u64,
+    messages: u64,
 }
 
 trait RawWrite: Write + Send + std::fmt::Debug {}
@@ -146,7 +147,7 @@ impl Output {
             Format::Jsonl => Formatter::Jsonl,
         };
         let writer = Counting { inner: BufWriter::with_capacity(BUFFER_BYTES, raw), bytes: 0 };
-        Ok(Self { format, target, writer, exchanges: 0, flows: 0 })
+        Ok(Self { format, target, writer, exchanges: 0, flows: 0, messages: 0 })
     }
 
     /// Writes an event.
@@ -161,6 +162,7 @@ impl Output {
         result.map_err(|error| self.failed(error))?;
         match event {
             Event::Exchange(_) => self.exchanges += 1,
+            Event::WebSocket(_) => self.messages += 1,
             Event::Flow(_) => self.flows += 1,
             Event::Stats(_) => {}
         }
@@ -182,8 +184,8 @@ impl Output {
             Target::Stdout => "-".to_owned(),
             Target::File(path) => path.display().to_string(),
         };
-        let Self { exchanges, flows, .. } = *self;
-        Written { output, exchanges, flows, bytes: self.writer.bytes }
+        let Self { exchanges, flows, messages, .. } = *self;
+        Written { output, exchanges, flows, messages, bytes: self.writer.bytes }
     }
 
     fn failed(&self, error: io::Error) -> OutputError {

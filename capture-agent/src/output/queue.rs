@@ -27,17 +27,19 @@ pub struct Sender {
 impl Sender {
     /// Queues an event, or counts it as dropped.
     pub fn send(&mut self, event: Event) {
-        let (exchanges, flows) = match event {
-            Event::Exchange(_) => (1, 0),
-            Event::Flow(_) => (0, 1),
-            Event::Stats(_) => (0, 0),
+        let dropped = match event {
+            Event::Exchange(_) => Some(&mut self.dropped.exchanges),
+            Event::WebSocket(_) => Some(&mut self.dropped.messages),
+            Event::Flow(_) => Some(&mut self.dropped.flows),
+            Event::Stats(_) => None,
         };
         let weight = weight(&event);
         let queued = self.queued_bytes.fetch_add(weight, Ordering::Relaxed);
         if queued + weight > MAX_QUEUED_BYTES || self.channel.try_send(event).is_err() {
             self.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
-            self.dropped.exchanges += exchanges;
-            self.dropped.flows += flows;
+            if let Some(dropped) = dropped {
+                *dropped += 1;
+            }
         }
     }
 
@@ -57,7 +59,11 @@ impl Sender {
 /// About how many bytes an event takes in memory.
 fn weight(event: &Event) -> usize {
     const BASE: usize = 512;
-    let Event::Exchange(exchange) = event else { return BASE };
+    let exchange = match event {
+        Event::Exchange(exchange) => exchange,
+        Event::WebSocket(message) => return BASE + message.http.message.content.len(),
+        Event::Flow(_) | Event::Stats(_) => return BASE,
+    };
     let request = exchange.http.request.as_ref();
     let response = exchange.http.response.as_ref();
     let requested = request.map_or(0, |m| m.head.head().len() as usize + m.body.content.len());

@@ -4,6 +4,7 @@
 //! are RFC 3339 UTC with nanoseconds, durations whole microseconds.
 
 mod from;
+mod websocket;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::Anomaly;
+pub use websocket::{OpcodeRecord, WebSocketRecord};
 
 /// A line of output.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,9 +22,12 @@ use crate::http::Anomaly;
 pub enum Record<'a> {
     /// A request and the response to it.
     Exchange(ExchangeRecord<'a>),
+    /// A message of a WebSocket.
+    #[serde(rename = "websocket")]
+    WebSocket(WebSocketRecord<'a>),
     /// A flow that is gone.
     Flow(FlowRecord<'a>),
-    /// The ledger: where every packet, segment and exchange went.
+    /// The ledger: where every packet, segment, exchange and message went.
     Stats(StatsRecord<'a>),
 }
 
@@ -275,6 +280,21 @@ pub struct TunnelRecord<'a> {
     /// Bytes of it observed.
     to_server_bytes: u64,
     to_client_bytes: u64,
+    /// Messages of a WebSocket that came out of it.
+    messages: u64,
+    /// Directions of a WebSocket of which messages may be missing: where a frame begins was not
+    /// known, or not any more after bytes were lost.
+    unread: Vec<WayRecord>,
+}
+
+/// A direction of a flow.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WayRecord {
+    /// What the client sends.
+    ToServer,
+    /// What the server sends.
+    ToClient,
 }
 
 /// Why a flow ended.
@@ -326,6 +346,7 @@ pub struct StatsRecord<'a> {
     gap_bytes: u64,
     flows: FlowsRecord,
     exchanges: ExchangesRecord<'a>,
+    messages: MessagesRecord,
 }
 
 /// Packets of one source.
@@ -391,6 +412,17 @@ pub struct ExchangesRecord<'a> {
     outputs: Vec<OutputRecord<'a>>,
 }
 
+/// Messages of WebSockets: `made` is the sum of `dropped`, `unwanted` and what each output has
+/// written, as `exchanges.outputs` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MessagesRecord {
+    made: u64,
+    /// Left out because the outputs could not keep up.
+    dropped: u64,
+    /// Beyond `--count`, or not among `--events`.
+    unwanted: u64,
+}
+
 /// What one output has written.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutputRecord<'a> {
@@ -398,5 +430,7 @@ pub struct OutputRecord<'a> {
     output: &'a str,
     exchanges: u64,
     flows: u64,
+    /// Messages of WebSockets.
+    messages: u64,
     bytes: u64,
 }

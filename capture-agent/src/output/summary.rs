@@ -17,6 +17,9 @@ pub fn line(stats: &Stats) -> String {
         counted(engine.flows_opened, "flow"),
         counted(packets, "packet"),
     );
+    if engine.messages > 0 {
+        let _ = write!(line, ", {}", counted(engine.messages, "WebSocket message"));
+    }
     for (count, what) in losses(stats) {
         let _ = write!(line, ", {count} {what}");
     }
@@ -38,6 +41,7 @@ fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
         (engine.gap_bytes, "bytes sent but not seen"),
         (pressure, "flows pushed out of the table"),
         (stats.dropped.exchanges, "exchanges left out because the output was too slow"),
+        (stats.dropped.messages, "WebSocket messages left out because the output was too slow"),
         (stats.dropped.flows, "flow summaries left out because the output was too slow"),
     ]
     .into_iter()

@@ -1,5 +1,6 @@
-//! Text for people: a line an exchange, with heads and bodies on request.
+//! Text for people: a line an exchange or a message, with heads and bodies on request.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
@@ -7,9 +8,10 @@ use jiff::tz::TimeZone;
 use super::escape::{visible, visible_lines};
 use super::style;
 use super::time::time_of_day;
-use crate::event::{Event, Exchange, FlowSummary, Stats};
-use crate::flow::CloseReason;
+use crate::event::{Event, Exchange, FlowSummary, Stats, WebSocketMessage};
+use crate::flow::{CloseReason, Direction};
 use crate::http::head::{Head, RequestHead, ResponseHead};
+use crate::http::websocket::{self, Opcode};
 use crate::http::{Body, Message, State};
 use crate::stream;
 
@@ -40,6 +42,7 @@ impl Text {
     pub(super) fn write(&self, event: &Event, writer: &mut impl Write) -> io::Result<()> {
         match event {
             Event::Exchange(exchange) => self.exchange(exchange, writer),
+            Event::WebSocket(message) => self.websocket(message, writer),
             Event::Flow(summary) => self.flow(summary, writer),
             Event::Stats(stats) => self.stats(stats, writer),
         }
@@ -72,8 +75,8 @@ impl Text {
             fields.push(milliseconds(total));
         }
         let notes = [
-            http.request.as_ref().and_then(|request| note("request", request)),
-            http.response.as_ref().and_then(|response| note("response", response)),
+            http.request.as_ref().and_then(|it| note("request", it.state, it.lost_bytes)),
+            http.response.as_ref().and_then(|it| note("response", it.state, it.lost_bytes)),
         ];
         fields.extend(notes.into_iter().flatten().map(|note| self.styled(style::YELLOW, &note)));
         writeln!(writer, "{}", fields.join("  "))?;
@@ -159,6 +162,29 @@ impl Text {
         Ok(())
     }
 
+    /// A line; the arrow is from who sends it to who receives it.
+    fn websocket(&self, event: &WebSocketMessage, writer: &mut impl Write) -> io::Result<()> {
+        let message = &event.http.message;
+        let (client, server) = (event.flow.client, event.flow.server);
+        let (from, to) = match event.http.direction {
+            Direction::ToServer => (client, server),
+            Direction::ToClient => (server, client),
+        };
+        let mut fields = vec![
+            self.styled(style::DIM, &time_of_day(message.first_byte, &self.zone)),
+            format!("{from} → {to}"),
+            format!("websocket {}", self.styled(style::BOLD, &opcode(message.opcode))),
+        ];
+        fields.extend(message.close_code.map(|code| code.to_string()));
+        fields.push(format!("{} B", message.bytes.unwrap_or(message.wire_bytes)));
+        if self.verbosity >= Verbosity::Bodies {
+            fields.extend(quoted(message));
+        }
+        let note = note("message", message.state, message.lost_bytes);
+        fields.extend(note.map(|note| self.styled(style::YELLOW, &note)));
+        writeln!(writer, "{}", fields.join("  "))
+    }
+
     fn flow(&self, summary: &FlowSummary, writer: &mut impl Write) -> io::Result<()> {
         let time = self.styled(style::DIM, &time_of_day(summary.end, &self.zone));
         let (client, server) = (summary.flow.client, summary.flow.server);
@@ -192,6 +218,33 @@ const fn status_style(status: u16) -> &'static str {
     }
 }
 
+/// What a message of a WebSocket is, in a word or two.
+fn opcode(opcode: Opcode) -> Cow<'static, str> {
+    Cow::Borrowed(match opcode {
+        Opcode::Continuation => "continuation",
+        Opcode::Text => "text",
+        Opcode::Binary => "binary",
+        Opcode::Close => "close",
+        Opcode::Ping => "ping",
+        Opcode::Pong => "pong",
+        Opcode::Reserved(bits) => return Cow::Owned(format!("opcode {bits}")),
+    })
+}
+
+/// The content of a message, as far as it is there.
+fn quoted(message: &websocket::Message) -> Option<String> {
+    let (content, len) = (&message.content, message.content.len());
+    if content.is_empty() {
+        return None;
+    }
+    let cut = if message.truncated { "…" } else { "" };
+    Some(match message.opcode {
+        Opcode::Text | Opcode::Close => format!("\"{}{cut}\"", visible(content)),
+        _ if std::str::from_utf8(content).is_ok() => format!("\"{}{cut}\"", visible(content)),
+        _ => format!("({len} bytes that are not text)"),
+    })
+}
+
 /// A media type without its parameters.
 fn media_type(content_type: &[u8]) -> String {
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -222,10 +275,10 @@ fn carried(counters: &stream::Counters) -> String {
 }
 
 /// What is to be said of a message that was not seen whole.
-fn note<H>(which: &str, message: &Message<H>) -> Option<String> {
-    match message.state {
+fn note(which: &str, state: State, lost_bytes: u64) -> Option<String> {
+    match state {
         State::Complete => None,
-        State::Gap => Some(format!("[{which}: {} B not seen]", message.lost_bytes)),
+        State::Gap => Some(format!("[{which}: {lost_bytes} B not seen]")),
         State::Cut => Some(format!("[{which} cut off]")),
         State::Midstream => Some(format!("[{which} had begun before]")),
         State::Open => Some(format!("[{which} still going]")),

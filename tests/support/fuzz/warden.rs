@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use capture_agent::engine::{Engine, Settings};
-use capture_agent::event::{EngineCounters, Exchange, FlowSummary};
+use capture_agent::event::{EngineCounters, Exchange, FlowSummary, WebSocketMessage};
 use capture_agent::flow::{CloseReason, Direction, FlowState};
 use capture_agent::http::Message;
 use capture_agent::http::head::Head;
@@ -25,6 +25,7 @@ struct Life {
     said: HashMap<Endpoint, Said>,
     closed: Option<CloseReason>,
     exchanges: u32,
+    messages: u64,
 }
 
 /// A byte that was sent and seen, or not seen.
@@ -34,6 +35,7 @@ pub(crate) type Heard = Option<u8>;
 #[derive(Default)]
 pub(crate) struct Record {
     pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) messages: Vec<WebSocketMessage>,
     pub(crate) flows: Vec<FlowSummary>,
     /// What was heard from each end, by the number of its flow.
     pub(crate) heard: HashMap<(u64, Endpoint), Vec<Heard>>,
@@ -58,6 +60,8 @@ impl Record {
             lines.push(format!("{summary:?} {heard:?}"));
             let exchanges = self.exchanges.iter().filter(|of| of.flow.number == number);
             lines.extend(exchanges.map(|exchange| format!("{:?}", exchange.http)));
+            let messages = self.messages.iter().filter(|of| of.flow.number == number);
+            lines.extend(messages.map(|message| format!("{:?}", message.http)));
         }
         lines
     }
@@ -77,6 +81,7 @@ struct Book {
     opened: u64,
     gone: u64,
     exchanges: u64,
+    messages: u64,
     /// Whether what is told is kept.
     keeps: bool,
     record: Record,
@@ -135,6 +140,7 @@ impl Warden {
         assert_eq!(counters.flows_opened, counters.flows_active + closed);
         assert_eq!((counters.flows_opened, closed), (self.book.opened, self.book.gone));
         assert_eq!(counters.exchanges, self.book.exchanges);
+        assert_eq!(counters.messages, self.book.messages);
         let memory = self.engine.memory();
         let limit = self.settings.memory_limit;
         assert!(memory <= limit, "{memory} bytes of {limit}, {counters:?}");
@@ -187,7 +193,7 @@ impl Listener for Book {
         assert_eq!(view.number, self.opened, "flows are numbered in their order");
         self.opened += 1;
         let ends = [view.client, view.server];
-        let life = Life { ends, said: HashMap::new(), closed: None, exchanges: 0 };
+        let life = Life { ends, said: HashMap::new(), closed: None, exchanges: 0, messages: 0 };
         assert!(self.lives.insert(view.number, life).is_none());
     }
 
@@ -226,11 +232,25 @@ impl Listener for Book {
         let life = self.lives.get_mut(&exchange.flow.number).expect("a flow is opened first");
         assert_eq!(life.closed, None, "exchanges come before the end of their flow");
         assert_eq!(exchange.http.index, life.exchanges, "exchanges are numbered in their order");
+        assert_eq!(life.messages, 0, "no exchange comes after a message");
         assert!(exchange.http.request.is_some() || exchange.http.response.is_some());
         life.exchanges += 1;
         self.exchanges += 1;
         if self.keeps {
             self.record.exchanges.push(exchange);
+        }
+    }
+
+    fn websocket(&mut self, message: WebSocketMessage) {
+        format!("{message:?}").hash(&mut self.told);
+        let life = self.lives.get_mut(&message.flow.number).expect("a flow is opened first");
+        assert_eq!(life.closed, None, "messages come before the end of their flow");
+        assert_eq!(message.http.number, life.messages, "messages are numbered in their order");
+        assert_eq!(message.http.index.map(|index| index < life.exchanges), Some(true));
+        life.messages += 1;
+        self.messages += 1;
+        if self.keeps {
+            self.record.messages.push(message);
         }
     }
 
@@ -245,6 +265,7 @@ impl Listener for Book {
         let life = self.lives.remove(&summary.flow.number).expect("a flow is opened first");
         assert_eq!(life.closed, Some(summary.close), "a flow is closed before it is gone");
         assert_eq!(life.exchanges, summary.exchanges);
+        assert_eq!(life.messages, summary.tunnel.as_ref().map_or(0, |tunnel| tunnel.messages));
         for (end, counters) in
             [(summary.flow.client, summary.to_server), (summary.flow.server, summary.to_client)]
         {

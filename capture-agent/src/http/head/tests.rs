@@ -66,7 +66,8 @@ fn assert_odd(head: &Head, anomalies: &[Anomaly], headers: &[(&str, &str)]) {
 #[test]
 fn what_lenient_recipients_take_is_taken_and_marked() {
     use Anomaly::*;
-    let cases: [(&str, &[Anomaly], &[(&str, &str)]); 9] = [
+    type Case<'a> = (&'a str, &'a [Anomaly], &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 9] = [
         ("Host: h\n\n", &[BareLineFeed], &[("Host", "h")]),
         (
             "Host: h\r\nA: b\r\n  c\r\n\td\r\n\r\n",

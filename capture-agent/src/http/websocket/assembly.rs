@@ -189,14 +189,16 @@ impl Assembly {
     }
 
     /// Its last frame has ended.
-    pub(super) fn end(mut self, inflater: &mut Inflater) -> Message {
+    pub(super) fn end(mut self, inflater: &mut Inflater, rules: &Rules) -> Message {
         if self.way == Way::Inflated
             && let Err(error) = inflater.end()
         {
             self.block(error, inflater);
         }
         self.message.state = if self.message.lost_bytes > 0 { State::Gap } else { State::Complete };
-        if self.way != Way::Blocked {
+        if self.way == Way::Blocked {
+            self.message.truncated |= rules.keep_bytes > 0;
+        } else {
             self.message.bytes = Some(self.decoded_bytes);
             self.note_if(self.utf8.is_broken_off(), Anomaly::InvalidUtf8);
             let is_half = self.decoded_bytes == 1 && self.message.opcode == Opcode::Close;

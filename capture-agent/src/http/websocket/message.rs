@@ -5,7 +5,9 @@ use crate::http::State;
 use crate::segment::Timestamp;
 
 /// What is odd about a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "WebSocketAnomaly")]
 #[repr(u8)]
 pub enum Anomaly {
     /// The client did not mask it (RFC 6455 section 5.1).
@@ -29,6 +31,7 @@ pub enum Anomaly {
     /// Another message began before this one had ended (section 5.4).
     InterruptedMessage,
     /// Text, or the reason of a close, is no UTF-8 (sections 5.6 and 5.5.1).
+    #[serde(rename = "invalid_utf8")]
     InvalidUtf8,
     /// A close with half a code, or a code that must not be sent (section 7.4).
     InvalidClose,
@@ -90,7 +93,7 @@ pub struct Message {
     /// reason. It ends where bytes were lost, and is empty where it can't be decompressed.
     pub content: Vec<u8>,
     /// Whether `content` ends before the message does because it has as much as was to be kept, or
-    /// because bytes were lost.
+    /// because the rest was lost or can't be decompressed.
     pub truncated: bool,
     /// Whether it was sent compressed.
     pub compressed: bool,

@@ -97,7 +97,7 @@ impl Receiver {
                     self.begin(frame, time, sink);
                 }
             }
-            self.end_frame(sink);
+            self.end_frame(rules, sink);
         }
     }
 
@@ -112,7 +112,7 @@ impl Receiver {
             if let Some(payload) = &mut self.payload {
                 payload.at += len;
             }
-            self.end_frame(sink);
+            self.end_frame(rules, sink);
         } else {
             for message in [&mut self.data, &mut self.control].into_iter().flatten() {
                 message.lost(len, &mut self.inflater, rules);
@@ -181,13 +181,13 @@ impl Receiver {
     }
 
     /// Ends the frame where all of it has passed, and the message with its last one.
-    fn end_frame(&mut self, sink: &mut dyn FnMut(Message)) {
+    fn end_frame(&mut self, rules: &Rules, sink: &mut dyn FnMut(Message)) {
         let Some(payload) = self.payload.take_if(|payload| payload.left() == 0) else { return };
         let is_control = payload.frame.opcode.is_control();
         let slot = if is_control { &mut self.control } else { &mut self.data };
         let message = slot.take_if(|_| is_control || payload.frame.fin);
         if let Some(message) = message {
-            sink(message.end(&mut self.inflater));
+            sink(message.end(&mut self.inflater, rules));
         }
     }
 

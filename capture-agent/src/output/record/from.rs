@@ -8,7 +8,7 @@ use capture_ebpf::Verdict;
 
 use super::*;
 use crate::event::{self, Event};
-use crate::flow::CloseReason;
+use crate::flow::{CloseReason, Direction};
 use crate::http::head::{Fields, Head, RequestHead, ResponseHead, Version};
 use crate::http::{self, Message, form};
 use crate::output::escape::lossless;
@@ -20,6 +20,7 @@ impl<'a> From<&'a Event> for Record<'a> {
     fn from(event: &'a Event) -> Self {
         match event {
             Event::Exchange(exchange) => Self::Exchange(ExchangeRecord::from(&**exchange)),
+            Event::WebSocket(message) => Self::WebSocket(WebSocketRecord::from(&**message)),
             Event::Flow(summary) => Self::Flow(FlowRecord::from(&**summary)),
             Event::Stats(stats) => Self::Stats(StatsRecord::from(&**stats)),
         }
@@ -47,7 +48,7 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
     }
 }
 
-fn flow_name(flow: &event::FlowInfo) -> String {
+pub(super) fn flow_name(flow: &event::FlowInfo) -> String {
     format!("{:016x}", flow.id.0)
 }
 
@@ -184,7 +185,7 @@ impl<'a> From<&'a form::Field> for FieldRecord<'a> {
 
 /// Content as text where it is UTF-8, else in base64. A character that the limit cut in two does
 /// not make binary of a text.
-fn content(bytes: &[u8], truncated: bool) -> (Option<Cow<'_, str>>, Option<String>) {
+pub(super) fn content(bytes: &[u8], truncated: bool) -> (Option<Cow<'_, str>>, Option<String>) {
     if bytes.is_empty() {
         return (None, None);
     }
@@ -231,11 +232,25 @@ impl TroubleRecord {
 
 impl<'a> From<&'a http::Tunnel> for TunnelRecord<'a> {
     fn from(tunnel: &'a http::Tunnel) -> Self {
-        let http::Tunnel { protocol, to_server_bytes, to_client_bytes } = tunnel;
+        let unread = [
+            (tunnel.to_server_unread, WayRecord::ToServer),
+            (tunnel.to_client_unread, WayRecord::ToClient),
+        ];
         Self {
-            protocol: lossless(protocol),
-            to_server_bytes: *to_server_bytes,
-            to_client_bytes: *to_client_bytes,
+            protocol: lossless(&tunnel.protocol),
+            to_server_bytes: tunnel.to_server_bytes,
+            to_client_bytes: tunnel.to_client_bytes,
+            messages: tunnel.messages,
+            unread: unread.into_iter().filter_map(|(is, way)| is.then_some(way)).collect(),
+        }
+    }
+}
+
+impl From<Direction> for WayRecord {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::ToServer => Self::ToServer,
+            Direction::ToClient => Self::ToClient,
         }
     }
 }
@@ -314,6 +329,11 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
                 unwanted: stats.dropped.unwanted,
                 outputs: stats.written.iter().map(OutputRecord::from).collect(),
             },
+            messages: MessagesRecord {
+                made: engine.messages,
+                dropped: stats.dropped.messages,
+                unwanted: stats.dropped.unwanted_messages,
+            },
         }
     }
 }
@@ -342,7 +362,7 @@ impl From<&event::SourcePackets> for PacketsRecord {
 
 impl<'a> From<&'a event::Written> for OutputRecord<'a> {
     fn from(written: &'a event::Written) -> Self {
-        let event::Written { output, exchanges, flows, bytes } = written;
-        Self { output, exchanges: *exchanges, flows: *flows, bytes: *bytes }
+        let event::Written { output, exchanges, flows, messages, bytes } = written;
+        Self { output, exchanges: *exchanges, flows: *flows, messages: *messages, bytes: *bytes }
     }
 }
