@@ -1,19 +1,19 @@
 //! Arguments.
 
 mod engine;
+mod http;
 mod single;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytesize::ByteSize;
-use capture_agent::http::redact::Hidden;
 use capture_agent::output::{Format, Target};
 use capture_agent::selection::{HostNet, PortSet};
 use capture_agent::source::live::{HookChoice, KernelLogLevel, TcAttach};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use engine::EngineArgs;
+pub(crate) use http::HttpArgs;
 pub(crate) use single::{FlowsArgs, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -113,33 +113,21 @@ pub(crate) struct CommonArgs {
     /// What to write; secrets are not looked for in what WebSockets carry
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "exchange")]
     pub(crate) events: Vec<EventArg>,
-    /// Keep bodies, and what WebSockets carry, each message up to LIMIT [default LIMIT: 64KiB]
-    #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true,
-          default_missing_value = "64KiB")]
-    pub(crate) bodies: Option<ByteSize>,
     /// Stop after N exchanges; messages of WebSockets do not count
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     /// With `--events stats`: write the ledger this often too, by packet time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) stats_interval: Option<Duration>,
-    /// List the fields of forms, urlencoded and multipart, in JSON Lines
-    #[arg(long)]
-    pub(crate) forms: bool,
-    /// Hide this too: header:NAME, query:NAME, form:NAME, or NAME for all three; may be given
-    /// several times, or as a list between commas
-    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
-    pub(crate) redact: Vec<Hidden>,
-    /// Show the usual secrets: the values of Authorization, Cookie and the like, passwords and
-    /// tokens in URLs and forms; what --redact names stays hidden
-    #[arg(long)]
-    pub(crate) show_secrets: bool,
     /// No summary at the end, and nothing said at the start
     #[arg(long)]
     pub(crate) quiet: bool,
     /// Show heads in text; twice: bodies too
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// What is kept of HTTP.
+    #[command(flatten, next_help_heading = "HTTP")]
+    pub(crate) http: HttpArgs,
     /// How flows and streams are put together.
     #[command(flatten, next_help_heading = "Flows and streams")]
     pub(crate) engine: EngineArgs,
@@ -226,35 +214,5 @@ mod tests {
         for bad in ["", "0", "-5s", "soon", "5 parsecs"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_to_hide_may_be_a_list() {
-        let redact = |what: &[&str]| {
-            let args = ["capture-agent", "read", "x"].iter().chain(what);
-            Cli::try_parse_from(args).map(|cli| match cli.command {
-                Command::Read(read) => read.common.redact,
-                _ => panic!("not read"),
-            })
-        };
-        let hidden = |what: &str| what.parse::<Hidden>().unwrap();
-        let listed = redact(&["--redact", "header:x-ssn,iban", "--redact=form:q"]).unwrap();
-        assert_eq!(listed, [hidden("header:x-ssn"), hidden("iban"), hidden("form:q")]);
-        let error = redact(&["--redact", "cookie:a"]).unwrap_err().to_string();
-        assert!(error.contains("'cookie' is not where something can be hidden"), "{error}");
-    }
-
-    #[test]
-    fn bodies_have_a_limit_of_their_own_or_the_usual_one() {
-        let bodies = |args: &[&str]| {
-            let args = ["capture-agent", "read", "x"].iter().chain(args);
-            let Command::Read(read) = Cli::try_parse_from(args).unwrap().command else {
-                panic!("not read");
-            };
-            read.common.bodies.map(|limit| limit.as_u64())
-        };
-        assert_eq!(bodies(&[]), None);
-        assert_eq!(bodies(&["--bodies"]), Some(64 << 10));
-        assert_eq!(bodies(&["--bodies=32MiB"]), Some(32 << 20));
     }
 }

@@ -25,7 +25,7 @@ use capture_agent::output::{Output, OutputError, Outputs, Target, Verbosity, sum
 use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
 
-use crate::cli::{CommonArgs, EngineArgs};
+use crate::cli::{CommonArgs, EngineArgs, HttpArgs};
 pub(crate) use files::files;
 pub(crate) use flows::flows;
 pub(crate) use follow::follow;
@@ -35,20 +35,25 @@ pub(crate) use live::live;
 const SHOWN_BODY_BYTES: usize = 64 << 10;
 
 fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
-    let asked = args.bodies.map(memory);
-    let shown = (args.verbose >= 2).then_some(SHOWN_BODY_BYTES);
+    let shown = if args.verbose >= 2 { SHOWN_BODY_BYTES } else { 0 };
+    let http = &args.http;
     Settings {
         http: HttpRules {
-            head: HeadRules { redaction: redaction(args), ..HeadRules::default() },
-            keep_body_bytes: asked.or(shown).unwrap_or(0),
-            list_forms: args.forms.then(ListRules::default),
+            head: HeadRules {
+                max_bytes: memory(http.max_head_bytes),
+                max_headers: http.max_headers,
+                redaction: redaction(http),
+            },
+            keep_body_bytes: http.bodies.map_or(shown, memory),
+            decode: !http.no_decode,
+            list_forms: http.forms.then(ListRules::default),
             ..HttpRules::default()
         },
         ..engine_settings(&args.engine, server_ports)
     }
 }
 
-fn redaction(args: &CommonArgs) -> Redaction {
+fn redaction(args: &HttpArgs) -> Redaction {
     let mut redaction = if args.show_secrets { Redaction::none() } else { Redaction::default() };
     args.redact.iter().cloned().for_each(|what| redaction.add(what));
     redaction
