@@ -44,7 +44,9 @@ fn large_bodies_are_whole(lab: &Lab, hook: &str, mean_payload: RangeInclusive<u6
     let agent = Agent::run(&lab.server, &arguments);
 
     fetch(&lab.client, &Lab::url(Family::V6, "/download"), "");
-    let options = format!("--data-binary @{}", upload_path.display());
+    // Else curl calls it a form, and what looks like a secret in it is hidden.
+    let kind = "-H Content-Type:application/octet-stream";
+    let options = format!("{kind} --data-binary @{}", upload_path.display());
     fetch(&lab.client, &Lab::url(Family::V4, "/upload/file"), &options);
 
     let ended = agent.stop();

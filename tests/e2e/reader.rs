@@ -75,8 +75,12 @@ const NOTHING: &str = "the one byte is that of an empty message (RFC 7692 sectio
 const LAST_IS_EMPTY: &str = "tshark tells no message whose last frame is empty";
 
 /// What is not whole, or not as it should be; on this line nothing gets lost.
-const ODDITIES: [&str; 3] =
-    ["POST /refuse: request cut", "POST /too-large: request cut", "GET /new: headless_response"];
+const ODDITIES: [&str; 4] = [
+    "GET /coded/cut: malformed_content_coding",
+    "POST /refuse: request cut",
+    "POST /too-large: request cut",
+    "GET /new: headless_response",
+];
 
 #[test]
 fn the_agent_tells_what_tshark_decodes() {

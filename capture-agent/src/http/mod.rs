@@ -12,7 +12,6 @@ pub mod form;
 pub mod framing;
 pub mod head;
 mod intake;
-mod pairing;
 mod parser;
 mod recognise;
 pub mod redact;

@@ -15,10 +15,11 @@
 //!
 //! Invariant: where none of these tells, the response and the requests in doubt stay alone.
 
-use super::anomaly::Anomaly;
-use super::dialogue::{Answer, AnswerFate, Ask, AskFate, Dialogue};
-use super::exchange::State;
-use super::parser::{Loss, Start};
+use super::Dialogue;
+use super::message::{Answer, AnswerFate, Ask, AskFate};
+use crate::http::anomaly::Anomaly;
+use crate::http::exchange::State;
+use crate::http::parser::{Loss, Start};
 
 impl Dialogue {
     /// A request begins, when the server has spoken until there: settles what came before its turn.

@@ -1,204 +1,38 @@
 //! The requests and the responses of a flow, from when they begin until they come out as exchanges.
 //!
-//! Follows RFC 9112 section 9.3. Which response answers which request is told in [`super::pairing`].
+//! Follows RFC 9112 section 9.3. Which response answers which request is told in [`pairing`].
 //! Invariants: exchanges come out once both halves are over, in the order of their responses; what
 //! waits is bounded.
+
+mod message;
+mod pairing;
+mod resting;
 
 use std::collections::VecDeque;
 
 use super::anomaly::Anomalies;
-use super::exchange::{Exchange, Message, Network, State as Seen, Timing};
+use super::exchange::{Exchange, Message, Network, State as Seen};
 use super::head::{RequestHead, ResponseHead};
-use super::intake::Intake;
 use super::parser::{Loss, Start};
-use crate::segment::Timestamp;
+use message::{Answer, Ask, AskFate, Interim, timing};
+pub(super) use message::{AnswerFate, Progress};
+pub(super) use resting::Resting;
+use resting::{Habits, Unasked};
 
 /// Most messages of one direction that may wait for their other half: stops a client that only asks.
 const MAX_WAITING: usize = 1024;
-
-/// What a request has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AskFate {
-    /// Its response may still come.
-    Open,
-    /// Its response is there, or has begun.
-    Answered,
-    /// Its response was not seen, or can't be told.
-    Alone,
-}
-
-/// What a response has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnswerFate {
-    /// What it answers can't be told yet.
-    Undecided,
-    /// It answers this request.
-    Answers(u32),
-    /// What it answers was not seen, or can't be told.
-    Alone,
-}
-
-/// A request.
-#[derive(Debug)]
-pub(super) struct Ask {
-    /// Counts the requests of a dialogue.
-    pub(super) id: u32,
-    pub(super) message: Message<RequestHead>,
-    pub(super) start: Start,
-    /// Stream offset after its last byte, where that is known.
-    pub(super) end: Option<u64>,
-    pub(super) progress: Progress,
-    /// Whether requests were lost that were sent before it, with no answer to them before.
-    pub(super) after_loss: Loss,
-    pub(super) fate: AskFate,
-    /// Interim responses to it, of an answer that broke off after them.
-    pub(super) interim: Interim,
-}
-
-/// Interim responses.
-#[derive(Debug, Default)]
-pub(super) struct Interim {
-    heads: Vec<ResponseHead>,
-    /// Bytes of memory that they take.
-    memory: usize,
-}
-
-impl Interim {
-    fn extend(&mut self, mut later: Self) {
-        self.heads.append(&mut later.heads);
-        self.memory += later.memory;
-    }
-}
-
-/// A response, interim ones before it included.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// `None` while only interim responses have come.
-    pub(super) message: Option<Message<ResponseHead>>,
-    pub(super) interim: Interim,
-    /// Of the first of them.
-    pub(super) start: Start,
-    pub(super) progress: Progress,
-    /// Whether responses may have been lost that were sent before it.
-    pub(super) after_loss: bool,
-    pub(super) fate: AnswerFate,
-}
-
-/// How far the reading of a message has come.
-#[derive(Debug)]
-pub(super) struct Progress {
-    /// Whether no more of it will come.
-    pub(super) over: bool,
-    pub(super) anomalies: Anomalies,
-    /// What its body goes through, while it comes in.
-    pub(super) intake: Option<Box<Intake>>,
-    /// What the network had done to the flow when it was last heard of.
-    pub(super) network: Network,
-    /// Bytes of memory of what it holds.
-    pub(super) memory: usize,
-}
-
-impl Progress {
-    fn new(start: Start, memory: usize) -> Self {
-        Self {
-            over: false,
-            anomalies: Anomalies::default(),
-            intake: None,
-            network: start.arrival.network,
-            memory,
-        }
-    }
-}
-
-/// How a client has been seen to behave, by which it is told what was lost.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Habits {
-    /// It has sent a request before it had heard anything of the answer to the one before.
-    pub(super) pipelines: bool,
-    /// It has pipelined, and then sent no more before all was answered.
-    pub(super) waits: bool,
-    /// It has heard something new, and sent a request while an earlier one had no answer yet.
-    pub(super) slides: bool,
-    /// After a loss nothing more can be told.
-    pub(super) blind: bool,
-}
-
-/// A dialogue in which nobody waits, in little room.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Resting {
-    next_index: u32,
-    unasked_end: u32,
-    unasked_count: u8,
-    flags: u8,
-}
-
-impl Resting {
-    const PIPELINES: u8 = 1;
-    const SLIDES: u8 = 1 << 1;
-    const BLIND: u8 = 1 << 2;
-    const RESPONSES_LOST: u8 = 1 << 3;
-    const REQUESTS_LOST: u8 = 1 << 4;
-    const LOSS_IS_PARTIAL: u8 = 1 << 5;
-    const WAITS: u8 = 1 << 6;
-
-    /// A dialogue in which nobody was heard; client and server may have spoken before.
-    pub(super) const fn new(requests_lost: bool, responses_lost: bool) -> Self {
-        let flags = if requests_lost { Self::REQUESTS_LOST | Self::LOSS_IS_PARTIAL } else { 0 }
-            | if responses_lost { Self::RESPONSES_LOST } else { 0 };
-        Self { next_index: 0, unasked_end: 0, unasked_count: 0, flags }
-    }
-
-    /// Exchanges that have come out.
-    pub(super) const fn exchanges(self) -> u32 {
-        self.next_index
-    }
-
-    const fn has(self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-}
-
-/// Responses that were seen or lost since the last request, and answer none that was seen.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Unasked {
-    count: u8,
-    /// Stream offset after them, as far as that is known, modulo 2^32.
-    end: u32,
-}
-
-impl Unasked {
-    /// There is one more, and it begins there.
-    pub(super) const fn add(&mut self, offset: u64) {
-        self.count = self.count.saturating_add(1);
-        self.end = offset as u32;
-    }
-
-    /// One of those that were lost was to a request that was seen.
-    pub(super) const fn subtract(&mut self) {
-        self.count = self.count.saturating_sub(1);
-    }
-
-    /// Whether there are any, and a client that has acknowledged so much has heard them all; `None`
-    /// where there are none.
-    pub(super) const fn are_heard(self, acked: u64) -> Option<bool> {
-        if self.count == 0 {
-            return None;
-        }
-        Some((acked as u32).wrapping_sub(self.end).cast_signed() >= 0)
-    }
-}
 
 /// What was said on a flow and has not come out yet.
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
     pub(super) asks: VecDeque<Ask>,
     pub(super) answers: VecDeque<Answer>,
-    pub(super) habits: Habits,
+    habits: Habits,
     /// Whether requests were lost since the last one that was seen.
     pub(super) requests_lost: Loss,
     /// Responses may have been lost since the last one that was seen.
-    pub(super) responses_lost: bool,
-    pub(super) unasked: Unasked,
+    responses_lost: bool,
+    unasked: Unasked,
     next_ask: u32,
     next_index: u32,
     /// Bytes of memory that the messages take.
@@ -206,51 +40,9 @@ pub(super) struct Dialogue {
 }
 
 impl Dialogue {
-    /// Goes on from there; nobody waits.
-    pub(super) const fn resume(&mut self, resting: Resting) {
-        self.next_index = resting.next_index;
-        self.habits = Habits {
-            pipelines: resting.has(Resting::PIPELINES),
-            waits: resting.has(Resting::WAITS),
-            slides: resting.has(Resting::SLIDES),
-            blind: resting.has(Resting::BLIND),
-        };
-        let kinds = (resting.has(Resting::REQUESTS_LOST), resting.has(Resting::LOSS_IS_PARTIAL));
-        self.requests_lost = match kinds {
-            (false, false) => Loss::None,
-            (false, true) => Loss::Possible,
-            (true, true) => Loss::Unseen,
-            (true, false) => Loss::Certain,
-        };
-        self.responses_lost = resting.has(Resting::RESPONSES_LOST);
-        self.unasked = Unasked { count: resting.unasked_count, end: resting.unasked_end };
-        self.next_ask = 0;
-    }
-
     /// Exchanges that have come out.
     pub(super) const fn exchanges(&self) -> u32 {
         self.next_index
-    }
-
-    /// What is left of the dialogue where nobody waits, and the server has spoken until there.
-    pub(super) fn rest(&self, answered_until: u64) -> Option<Resting> {
-        let Self { next_index, unasked, .. } = *self;
-        let flags = [
-            (self.habits.pipelines, Resting::PIPELINES),
-            (self.habits.waits, Resting::WAITS),
-            (self.habits.slides, Resting::SLIDES),
-            (self.habits.blind, Resting::BLIND),
-            (self.responses_lost, Resting::RESPONSES_LOST),
-            (self.requests_lost >= Loss::Unseen, Resting::REQUESTS_LOST),
-            (matches!(self.requests_lost, Loss::Possible | Loss::Unseen), Resting::LOSS_IS_PARTIAL),
-        ];
-        let resting = Resting {
-            next_index,
-            unasked_end: answered_until as u32,
-            unasked_count: unasked.count,
-            flags: flags.iter().filter(|(holds, _)| *holds).map(|(_, flag)| flag).sum(),
-        };
-        (self.asks.is_empty() && self.answers.is_empty()).then_some(resting)
     }
 
     /// Messages that there is room for.
@@ -489,37 +281,5 @@ impl Dialogue {
             anomalies,
         });
         self.next_index += 1;
-    }
-}
-
-impl Ask {
-    fn memory(&self) -> usize {
-        size_of::<Self>() + self.progress.memory + self.interim.memory
-    }
-}
-
-impl Answer {
-    fn memory(&self) -> usize {
-        size_of::<Self>() + self.progress.memory + self.interim.memory
-    }
-}
-
-fn timing(
-    request: Option<&Message<RequestHead>>,
-    response: Option<&Message<ResponseHead>>,
-    connect_ns: Option<u64>,
-) -> Timing {
-    let ended = |state: Seen| matches!(state, Seen::Complete | Seen::Gap);
-    let begun = |state: Seen| state != Seen::Midstream;
-    let request_end = request.filter(|m| ended(m.state)).map(|m| m.last_byte);
-    let response_end = response.filter(|m| ended(m.state)).map(|m| m.last_byte);
-    let response_start = response.filter(|m| begun(m.state)).map(|m| m.first_byte);
-    let between = |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.nanos_since(from?));
-    Timing {
-        connect_ns,
-        request_ns: between(request.map(|m| m.first_byte), request_end),
-        wait_ns: between(request_end, response_start),
-        response_ns: between(response_start, response_end),
-        total_ns: between(request.map(|m| m.first_byte), response_end),
     }
 }
