@@ -273,6 +273,16 @@ fn a_head_cut_by_a_loss_gives_what_was_seen_of_it() {
 }
 
 #[test]
+fn a_request_line_that_was_not_seen_to_its_end_is_still_a_request() {
+    let mut peers = Peers::open();
+    peers.client("GET /a/very/long?token=c2VjcmV0");
+    let watch = watch(&peers);
+    assert_eq!(watch.lines(), ["GET /a/very/long?token=[redacted] [open] -> ?"]);
+    let head = watch.exchanges[0].http.request.as_ref().unwrap().head.head();
+    assert_eq!((head.version(), head.len()), (None, 31));
+}
+
+#[test]
 fn only_one_direction_seen_gives_that_side_alone() {
     let mut peers = Peers::open();
     peers.client(&get("/a"));

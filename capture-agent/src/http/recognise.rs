@@ -120,6 +120,12 @@ fn has_version(text: &[u8]) -> bool {
     word.len() < text.len() && word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"))
 }
 
+/// A method that clients use, at the start of a line, and what comes after it.
+pub(super) fn known_method(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (method, rest) = line.split_at(line.iter().position(is_space)?);
+    METHODS.contains(&method).then_some((method, rest))
+}
+
 /// The target of a request of HTTP/0.9, which is one whole line, with one method and no version;
 /// and how long the line is.
 pub(super) fn simple_request(text: &[u8]) -> Option<(&[u8], usize)> {

@@ -300,8 +300,8 @@ pub trait Parse: Sized {
     /// That message.
     fn parse_simple(text: &[u8], rules: &HeadRules) -> Option<Self>;
 
-    /// What can be made of a start line that is longer than a head may be.
-    fn parse_endless_line(text: &[u8], rules: &HeadRules) -> Option<Self>;
+    /// What can be made of the first part of a start line.
+    fn parse_part_of_line(text: &[u8], rules: &HeadRules) -> Option<Self>;
 
     /// Whether a head can begin like this. Only the start line is looked at, all of it if it is
     /// there, and else no more than its first bytes.
@@ -387,9 +387,8 @@ impl Parse for RequestHead {
         Self::simple(text, rules)
     }
 
-    fn parse_endless_line(text: &[u8], rules: &HeadRules) -> Option<Self> {
-        let space = text.iter().position(recognise::is_space)?;
-        let (method, target) = text.split_at(space);
+    fn parse_part_of_line(text: &[u8], rules: &HeadRules) -> Option<Self> {
+        let (method, target) = recognise::known_method(text)?;
         let mut builder = Builder::new(rules, text.len(), 0);
         let (method, target) = (builder.part(method), builder.url(recognise::trim(target)));
         let head = Head::new(builder, None, Anomalies::default(), text.len());
@@ -459,7 +458,7 @@ impl Parse for ResponseHead {
         None
     }
 
-    fn parse_endless_line(_: &[u8], _: &HeadRules) -> Option<Self> {
+    fn parse_part_of_line(_: &[u8], _: &HeadRules) -> Option<Self> {
         None
     }
 

@@ -156,25 +156,15 @@ impl Parser {
     /// The head is too long: what came of it is kept, and the next one is looked for.
     fn give_up_head<H: Parse>(&mut self, rules: &HeadRules, handler: &mut impl Handler<H>) {
         self.buffer.truncate(rules.max_bytes);
-        let endless =
-            if self.line_is_there { None } else { H::parse_endless_line(&self.buffer, rules) };
-        let is_something = match (endless, self.start) {
-            (Some(head), Some(start)) => {
-                self.memory.confirmed = true;
-                handler.head(head, start, self.last);
-                true
-            }
-            _ => self.salvage_head(rules, handler),
-        };
-        if is_something {
+        if self.salvage_head(rules, handler) {
             handler.anomaly(Anomaly::HeadTooLong);
             handler.broken_off(Seen::Cut);
         }
         self.lose_step(Loss::Possible, handler);
     }
 
-    /// Makes of the first part of a head what can be made of it: its whole lines. Returns whether
-    /// that was something.
+    /// Makes of the first part of a head what can be made of it: its whole lines, or what is there
+    /// of the first one. Returns whether that was something.
     pub(super) fn salvage_head<H: Parse>(
         &mut self,
         rules: &HeadRules,
@@ -183,9 +173,14 @@ impl Parser {
         let (Some(start), text) = (self.start.take(), std::mem::take(&mut self.buffer)) else {
             return false;
         };
-        let Some(newline) = memchr::memrchr(b'\n', &text) else { return false };
-        let lines = text.get(..=newline).unwrap_or_default();
-        let Ok(mut head) = H::parse_leniently(lines, rules) else { return false };
+        let head = match memchr::memrchr(b'\n', &text) {
+            Some(newline) => {
+                let lines = text.get(..=newline).unwrap_or_default();
+                H::parse_leniently(lines, rules).ok()
+            }
+            None => H::parse_part_of_line(&text, rules),
+        };
+        let Some(mut head) = head else { return false };
         head.common_mut().is_cut_to(text.len() as u32);
         self.memory.confirmed = true;
         self.memory.after_empty_line = false;
