@@ -2,6 +2,10 @@
 //!
 //! Each has a line in `docs/anomalies.md` and a case in `tests/cases/`.
 
+use std::fmt;
+
+use serde::Serialize as _;
+
 /// Declares the anomalies once: the enum, and the list of all.
 macro_rules! anomalies {
     ($($(#[$meta:meta])+ $name:ident,)+) => {
@@ -87,6 +91,13 @@ anomalies! {
     DecodingLimit,
     /// Copies of a TCP segment that differ: the two ends may not have read what is shown.
     ConflictingCopies,
+}
+
+/// By its name in the output.
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 const _: () = assert!(Anomaly::ALL.len() <= u32::BITS as usize);

@@ -326,7 +326,7 @@ pub struct DirectionRecord {
     retransmitted_bytes: u64,
     /// Payload bytes observed again with another value.
     conflicting_bytes: u64,
-    /// Segments that left a hole before them: what belongs there was late, or lost.
+    /// Segments that were late: they fill a hole before what had come already.
     out_of_order: u64,
     /// Bytes that were sent and not observed.
     gap_bytes: u64,

@@ -12,8 +12,8 @@ use crate::event::{Event, Exchange, FlowSummary, Stats, WebSocketMessage};
 use crate::flow::{CloseReason, Direction};
 use crate::http::head::{Head, RequestHead, ResponseHead};
 use crate::http::websocket::{self, Opcode};
-use crate::http::{Body, Message, State};
-use crate::stream;
+use crate::http::{Body, Message, Network, State};
+use crate::stream::{self, Disorder};
 
 /// How much is shown of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +78,9 @@ impl Text {
             http.request.as_ref().and_then(|it| note("request", it.state, it.lost_bytes)),
             http.response.as_ref().and_then(|it| note("response", it.state, it.lost_bytes)),
         ];
-        fields.extend(notes.into_iter().flatten().map(|note| self.styled(style::YELLOW, &note)));
+        let notes = notes.into_iter().flatten().chain(network(http.network));
+        let notes = notes.chain(http.anomalies.iter().map(|anomaly| format!("[{anomaly}]")));
+        fields.extend(notes.map(|note| self.styled(style::YELLOW, &note)));
         writeln!(writer, "{}", fields.join("  "))?;
         self.messages(exchange, writer)
     }
@@ -97,7 +99,8 @@ impl Text {
         if let Some(request) = &exchange.http.request {
             let head = &request.head;
             let line = [head.method(), b" ", head.target()].concat();
-            self.head(&format!("> {}", visible(&line)), "> ", head.head(), writer)?;
+            writeln!(writer, "> {}{}", visible(&line), version(" ", head.head(), ""))?;
+            self.fields("> ", head.head().headers(), writer)?;
             self.body("> ", &request.body, writer)?;
             self.fields("> ", request.trailers.iter(), writer)?;
         }
@@ -114,20 +117,9 @@ impl Text {
 
     fn response_head(&self, head: &ResponseHead, writer: &mut impl Write) -> io::Result<()> {
         let Some(status) = head.status() else { return Ok(()) };
-        let line = format!("< {status} {}", visible(head.reason()));
-        self.head(&line, "< ", head.head(), writer)
-    }
-
-    fn head(
-        &self,
-        line: &str,
-        prefix: &str,
-        head: &Head,
-        writer: &mut impl Write,
-    ) -> io::Result<()> {
-        let version = head.version().map(|version| format!(" HTTP/{version}")).unwrap_or_default();
-        writeln!(writer, "{}{version}", line.trim_end())?;
-        self.fields(prefix, head.headers(), writer)
+        let line = format!("{status} {}", visible(head.reason()));
+        writeln!(writer, "< {}{}", version("", head.head(), " "), line.trim_end())?;
+        self.fields("< ", head.head().headers(), writer)
     }
 
     fn fields<'a>(
@@ -272,6 +264,18 @@ fn carried(counters: &stream::Counters) -> String {
         0 => format!("{} B", counters.bytes),
         lost => format!("{} B ({lost} B not seen)", counters.bytes),
     }
+}
+
+/// A version between what stands before and after it; nothing where it is not known.
+fn version(before: &str, head: &Head, after: &str) -> String {
+    head.version().map(|version| format!("{before}HTTP/{version}{after}")).unwrap_or_default()
+}
+
+/// What the network did to an exchange, if it did anything.
+fn network(network: Network) -> Option<String> {
+    let of = |count: fn(Disorder) -> u32| count(network.to_server) + count(network.to_client);
+    let (again, late) = (of(|it| it.retransmitted), of(|it| it.out_of_order));
+    (again + late > 0).then(|| format!("[{again} segments sent again, {late} late]"))
 }
 
 /// What is to be said of a message that was not seen whole.
