@@ -98,9 +98,21 @@ pub(super) fn first_line(text: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
+/// Version 2 of the PROXY protocol begins with this, and with empty lines before it.
+const PROXY_V2: &[u8] = b"\0\r\nQUIT\n";
+
+/// Whether bytes before the first request say for whom a proxy has opened the connection (the PROXY
+/// protocol, versions 1 and 2): HTTP follows.
+pub(super) fn is_proxy_preamble(text: &[u8]) -> bool {
+    text.starts_with(b"PROXY ") || text.starts_with(PROXY_V2)
+}
+
 /// Whether a request's head can begin like this: by its method alone, until its start line is there.
 pub(super) fn may_begin_request(text: &[u8], line_is_there: bool) -> bool {
     let line = if line_is_there { first_line(text) } else { text };
+    if text.len() < PROXY_V2.len() && PROXY_V2.starts_with(text) {
+        return true; // what it is shows when more of it is there
+    }
     let start = line.get(..=MAX_METHOD).unwrap_or(line);
     let method = start.split(is_space).next().unwrap_or_default();
     let token = method.len() <= MAX_METHOD && method.iter().all(|byte| is_token(*byte));
@@ -280,7 +292,7 @@ mod tests {
             tls,
             b"SSH-2.0-OpenSSH_9.2\r\n",
             b"EHLO x\r\n",
-            b"\0",
+            b"\0\0",
             b"PRI * HTTP/2.0\r\n",
             b"get key\r\n",
         ];

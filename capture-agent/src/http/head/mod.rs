@@ -310,6 +310,9 @@ pub trait Parse: Sized {
     /// Whether its body is a part of something, which can't be decoded by itself.
     fn is_partial(&self) -> bool;
 
+    /// Whether bytes that are no head can come before the first one.
+    fn may_follow(preamble: &[u8]) -> bool;
+
     /// The first head that bytes can hold of which nothing is known.
     fn find(text: &[u8], at_start: bool) -> recognise::Found;
 
@@ -403,6 +406,10 @@ impl Parse for RequestHead {
         false
     }
 
+    fn may_follow(preamble: &[u8]) -> bool {
+        recognise::is_proxy_preamble(preamble)
+    }
+
     fn find(text: &[u8], at_start: bool) -> recognise::Found {
         recognise::find_request(text, at_start)
     }
@@ -468,6 +475,10 @@ impl Parse for ResponseHead {
 
     fn is_partial(&self) -> bool {
         self.status == Some(206)
+    }
+
+    fn may_follow(_: &[u8]) -> bool {
+        false
     }
 
     fn find(text: &[u8], at_start: bool) -> recognise::Found {

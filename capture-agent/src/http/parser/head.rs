@@ -135,6 +135,14 @@ impl Parser {
         handler: &mut impl Handler<H>,
     ) {
         let Some(start) = self.start.take() else { return };
+        let after = self.offset;
+        if self.is_undecided() && H::may_follow(text) {
+            self.memory.after_empty_line = false;
+            self.state = State::Seeking(Box::default());
+            self.data(start.offset, text, arrival, rules, handler);
+            self.offset = after;
+            return;
+        }
         if self.is_undecided() {
             if !handler.headless(start) {
                 handler.out_of_step(self.offset, Loss::Possible);
@@ -148,7 +156,6 @@ impl Parser {
         self.lose_step(Loss::Possible, handler);
         // It may turn out to be a tunnel that was not waited for.
         self.state = State::Seeking(Box::new(Seek::counting()));
-        let after = self.offset;
         self.data(start.offset, text, arrival, rules, handler);
         self.offset = after;
     }
