@@ -196,6 +196,34 @@ fn a_lost_piece_of_a_body_costs_that_body_alone() {
 }
 
 #[test]
+fn chunks_go_on_after_a_lost_one_where_nothing_else_can_have_begun() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
+    let mut peers = Peers::open();
+    peers.client(&get("/events"));
+    peers.server(chunked);
+    peers.server("3\r\ntwo\r\n");
+    peers.unseen();
+    peers.server("5\r\nthree\r\n");
+    peers.server("0\r\n\r\n");
+    peers.client(&get("/b"));
+    peers.server(&ok("b"));
+    let expected = ["GET /events -> 200 onethree [gap 8]", "GET /b -> 200 b"];
+    assert_lines(&peers, &expected);
+    let gap = watch(&peers).exchanges[0].http.response.as_ref().unwrap().gaps[0];
+    assert_eq!((gap.offset, gap.bytes), (3, 8));
+
+    // The next request is there: what comes may be its answer.
+    let mut peers = Peers::open();
+    peers.client_pipelines(&get("/events"));
+    peers.client_pipelines(&get("/more"));
+    peers.server(chunked);
+    peers.server("0\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    peers.unseen();
+    peers.server("5\r\nthree\r\n0\r\n\r\n");
+    assert_lines(&peers, &["GET /events -> 200 one [gap 52]", "GET /more -> ?"]);
+}
+
+#[test]
 fn a_lost_response_leaves_its_request_alone_and_the_next_pair_together() {
     let mut peers = Peers::open();
     peers.client(&get("/a"));

@@ -39,6 +39,30 @@ pub enum Piece<'a> {
     Malformed,
 }
 
+/// Most bytes of a chunk by which the coding is found again after a loss: bounds what is held.
+const MAX_REJOINED_CHUNK: usize = 16 << 10;
+
+/// Whether a whole chunk stands at the start of `text`, by the letter of the grammar: then a loss
+/// before it ended where a chunk did. `None` while too little is there to tell.
+pub(super) fn begins_with_chunk(text: &[u8]) -> Option<bool> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, rest) = text.split_at(digits);
+    if digits == 0 || digits > 4 {
+        return (digits > 0 || !text.is_empty()).then_some(false);
+    }
+    let Some(after_line) = rest.strip_prefix(b"\r\n") else {
+        return if b"\r\n".starts_with(rest) { None } else { Some(false) };
+    };
+    let size = std::str::from_utf8(size).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
+    let Some(size) = size.filter(|size| *size <= MAX_REJOINED_CHUNK) else { return Some(false) };
+    // The last chunk is followed by trailers, or by an empty line.
+    let end = after_line.get(size..).unwrap_or_default();
+    if end.len() < 2 {
+        return if b"\r\n".starts_with(end) { None } else { Some(false) };
+    }
+    Some(end.starts_with(b"\r\n"))
+}
+
 /// A decoder of the chunked coding.
 #[derive(Clone, Debug)]
 pub struct Chunked {
@@ -106,6 +130,12 @@ impl Chunked {
             self.begin_line(State::DataEnd);
         }
         true
+    }
+
+    /// Whether more chunks may follow.
+    #[must_use]
+    pub const fn is_before_trailers(&self) -> bool {
+        !matches!(self.state, State::Trailer { .. } | State::Done)
     }
 
     /// Whether lines were not as the grammar has them, and were understood all the same.
@@ -295,6 +325,19 @@ mod tests {
         assert_eq!(decode(&extension, 1_000), None);
         let trailers = [b"0\r\n".to_vec(), b"a: b\r\n".repeat(12_000)].concat();
         assert_eq!(decode(&trailers, 1_000), None);
+    }
+
+    #[test]
+    fn a_whole_chunk_tells_that_a_loss_ended_before_it() {
+        let text = b"1f\r\n0123456789abcdef0123456789abcde\r\n";
+        for len in 0..text.len() {
+            assert_eq!(begins_with_chunk(&text[..len]), None, "{len}");
+        }
+        assert_eq!(begins_with_chunk(text), Some(true));
+        assert_eq!(begins_with_chunk(b"0\r\n\r\n"), Some(true));
+        for text in ["HTTP/1.1", "1f;x\r\n", "1f\n", "2\r\nabc", "fffff\r\n", "ffff\r\n", "1f\rx"] {
+            assert_eq!(begins_with_chunk(text.as_bytes()), Some(false), "{text:?}");
+        }
     }
 
     #[test]

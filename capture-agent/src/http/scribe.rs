@@ -209,6 +209,10 @@ impl Handler<RequestHead> for Requests<'_> {
         self.read(|request| request.lost(place, len));
     }
 
+    fn is_alone(&self) -> bool {
+        self.0.dialogue.has_no_answer_to_last()
+    }
+
     fn end(&mut self, time: Timestamp) {
         self.read(|request| request.end(time));
         self.0.pass();
@@ -323,6 +327,11 @@ impl Handler<ResponseHead> for Responses<'_> {
 
     fn lost(&mut self, place: Place, len: u64) {
         self.read(|response| response.lost(place, len));
+    }
+
+    fn is_alone(&self) -> bool {
+        let dialogue = &self.0.dialogue;
+        dialogue.answers.back().is_some_and(|answer| is_last_word(dialogue, answer.fate))
     }
 
     fn end(&mut self, time: Timestamp) {

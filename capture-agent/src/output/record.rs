@@ -118,7 +118,7 @@ pub struct GapRecord {
     /// Bytes of that part before the gap: of the head as it was sent, or of the body when the
     /// transfer coding is undone.
     offset: u64,
-    /// The last ones may have been of the next message.
+    /// The last ones may have been of the next message; in a chunked body, sizes of chunks count too.
     bytes: u64,
 }
 

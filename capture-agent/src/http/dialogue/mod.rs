@@ -113,6 +113,11 @@ impl Dialogue {
         certain && self.asks.front().is_some_and(|ask| ask.is_answered_by(start))
     }
 
+    /// Whether the client, which does not pipeline, waits for the answer to what it says now.
+    pub(super) fn has_no_answer_to_last(&self) -> bool {
+        !self.habits.pipelines && self.asks.back().is_some_and(|last| last.fate == AskFate::Open)
+    }
+
     /// The request that a response answers.
     pub(super) fn asked(&self, fate: AnswerFate) -> Option<&Ask> {
         let AnswerFate::Answers(id) = fate else { return None };

@@ -19,6 +19,8 @@ pub(in crate::http) trait Handler<H> {
     fn trailers(&mut self, fields: Fields);
     /// Bytes of the message were lost.
     fn lost(&mut self, place: Place, len: u64);
+    /// Whether what comes after lost bytes can be of no other message than this one.
+    fn is_alone(&self) -> bool;
     /// The message is there to its last byte.
     fn end(&mut self, time: Timestamp);
     /// No more will be known of the message.

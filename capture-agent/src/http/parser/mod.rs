@@ -56,6 +56,9 @@ enum State {
     /// In a body of known length: bytes left.
     Length(u64),
     Chunked(Chunked),
+    /// In a chunked body after bytes were lost: `Parser::buffer` has what tells whether a chunk
+    /// begins after them.
+    Rejoining,
     /// In a body that ends with the direction.
     Close,
     /// Looking for the next head.
@@ -161,6 +164,7 @@ impl Parser {
                 State::Length(_) | State::Chunked(_) | State::Close => {
                     self.take_body(bytes, rules, handler)
                 }
+                State::Rejoining => self.take_rejoining(bytes, arrival, rules, handler),
                 State::Seeking(_) => self.take_seeking(bytes, arrival, rules, handler),
                 State::Tunnel => {
                     handler.tunnelled(bytes, self.last);
@@ -214,7 +218,18 @@ impl Parser {
             }
             State::Chunked(chunked) => {
                 handler.lost(Place::Body, len);
-                if chunked.skip(len) { Loss::None } else { Loss::Possible }
+                if chunked.skip(len) {
+                    Loss::None
+                } else if chunked.is_before_trailers() && handler.is_alone() {
+                    self.state = State::Rejoining;
+                    Loss::None
+                } else {
+                    Loss::Possible
+                }
+            }
+            State::Rejoining => {
+                handler.lost(Place::Body, len);
+                Loss::Possible
             }
             State::Head if self.start.is_none() => Loss::Certain,
             State::Head => {
@@ -250,7 +265,9 @@ impl Parser {
         };
         match self.state {
             State::Close if ending == Ending::Fin => handler.end(self.last),
-            State::Length(_) | State::Chunked(_) | State::Close => handler.broken_off(seen),
+            State::Length(_) | State::Chunked(_) | State::Close | State::Rejoining => {
+                handler.broken_off(seen);
+            }
             State::Head => {
                 self.salvage_head(rules, handler);
                 handler.broken_off(seen);
