@@ -175,3 +175,16 @@ fn what_a_reset_carries_is_not_said_on_the_flow() {
     assert_eq!(watch.lines(), ["GET /a -> 200 hello [cut]"]);
     assert_eq!(watch.flows[0].to_client.bytes, 24);
 }
+
+#[test]
+fn what_begins_no_head_is_none_however_it_is_cut() {
+    let long_method = format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "A".repeat(33));
+    for text in ["PRI * HTTP/2.0\r\n\r\n", &long_method] {
+        let [mut whole, mut cut] = [Peers::open(), Peers::open()];
+        whole.client(text);
+        text.split_inclusive(' ').for_each(|part| cut.client(part));
+        for peers in [whole, cut] {
+            assert_eq!(watch(&peers).lines(), [""; 0], "{text:?}");
+        }
+    }
+}
