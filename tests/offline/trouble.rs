@@ -188,3 +188,17 @@ fn what_begins_no_head_is_none_however_it_is_cut() {
         }
     }
 }
+
+#[test]
+fn a_request_of_whose_head_too_little_was_seen_is_one_that_was_lost() {
+    let response = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{body}");
+    let mut peers = Peers::open();
+    peers.client("GE");
+    peers.client("T /a HTTP/1.1\r\n");
+    peers.unseen();
+    peers.client("Host: h\r\n\r\n");
+    peers.client("GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+    peers.server(&response("a"));
+    peers.server(&response("b"));
+    assert_eq!(watch(&peers).lines(), ["GET /b -> ?", "? -> 200 a", "? -> 200 b"]);
+}
