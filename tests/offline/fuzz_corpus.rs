@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::support::fuzz::{body, dialogue, frames, segments};
+use crate::support::fuzz::{body, dialogue, frames, head, segments};
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus");
 
@@ -41,6 +41,11 @@ fn the_corpus_of_dialogues_breaks_no_promise() {
 }
 
 #[test]
+fn the_corpus_of_heads_breaks_no_promise() {
+    replay("head", head::run);
+}
+
+#[test]
 fn the_corpus_of_bodies_breaks_no_promise() {
     replay("body", body::run);
 }
@@ -56,6 +61,11 @@ proptest! {
     #[test]
     fn dialogues_by_chance_break_no_promise(data in vec(any::<u8>(), 0..200)) {
         dialogue::run(&data);
+    }
+
+    #[test]
+    fn heads_by_chance_break_no_promise(data in vec(any::<u8>(), 0..200)) {
+        head::run(&data);
     }
 
     #[test]

@@ -175,3 +175,30 @@ fn what_a_reset_carries_is_not_said_on_the_flow() {
     assert_eq!(watch.lines(), ["GET /a -> 200 hello [cut]"]);
     assert_eq!(watch.flows[0].to_client.bytes, 24);
 }
+
+#[test]
+fn what_begins_no_head_is_none_however_it_is_cut() {
+    let long_method = format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "A".repeat(33));
+    for text in ["PRI * HTTP/2.0\r\n\r\n", &long_method] {
+        let [mut whole, mut cut] = [Peers::open(), Peers::open()];
+        whole.client(text);
+        text.split_inclusive(' ').for_each(|part| cut.client(part));
+        for peers in [whole, cut] {
+            assert_eq!(watch(&peers).lines(), [""; 0], "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_of_whose_head_too_little_was_seen_is_one_that_was_lost() {
+    let response = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{body}");
+    let mut peers = Peers::open();
+    peers.client("GE");
+    peers.client("T /a HTTP/1.1\r\n");
+    peers.unseen();
+    peers.client("Host: h\r\n\r\n");
+    peers.client("GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+    peers.server(&response("a"));
+    peers.server(&response("b"));
+    assert_eq!(watch(&peers).lines(), ["GET /b -> ?", "? -> 200 a", "? -> 200 b"]);
+}

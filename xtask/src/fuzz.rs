@@ -27,6 +27,8 @@ enum Target {
     Frames,
     /// Bytes as what two HTTP peers say, cut into segments in two ways
     Dialogue,
+    /// Bytes as a head, or as what is heard of a connection
+    Head,
     /// Bytes as a body under content codings, or as what one side of a WebSocket says
     Body,
 }

@@ -150,10 +150,11 @@ pub(super) fn simple_request(text: &[u8]) -> Option<(&[u8], usize)> {
 /// Whether a response's head can begin like this: by its version alone, until its start line is
 /// there.
 pub(super) fn may_begin_response(text: &[u8], line_is_there: bool) -> bool {
-    let known = text.len().min(b"HTTP/1.".len());
-    let (start, rest) = text.split_at(known);
-    let http = b"HTTP/1.".get(..known).is_some_and(|http| start.eq_ignore_ascii_case(http));
-    http && (!line_is_there || first_line(rest).len() >= "1 200".len())
+    let http = text.iter().zip(b"HTTP/d.").all(|(byte, pattern)| match pattern {
+        b'd' => byte.is_ascii_digit(),
+        _ => byte.eq_ignore_ascii_case(pattern),
+    });
+    http && (!line_is_there || first_line(text).len() >= "HTTP/1.1 200".len())
 }
 
 /// Whether bytes where a body may be are the start of a response's head, as far as they are there.
@@ -300,6 +301,7 @@ mod tests {
             assert!(!may_begin_request(text, text.contains(&b'\n')), "{text:?}");
         }
         assert!(may_begin_response(b"HTT", false));
+        assert!(may_begin_response(b"http/2.0 200", false));
         assert!(may_begin_response(b"HTTP/1.1 200\r\n", true));
         assert!(!may_begin_response(b"HTTP/1.1\r\n", true));
         assert!(!may_begin_response(b"220 mail ESMTP", false));

@@ -8,7 +8,7 @@ use capture_agent::http::coding::{DecodeError, Decoder, Limits};
 use capture_agent::http::websocket::{Deflate, Message, Opcode, Receiver, Rules};
 use capture_agent::segment::Timestamp;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, lengths, pieces};
 
 /// Small, so that small inputs reach them.
 const LIMITS: Limits =
@@ -27,25 +27,6 @@ pub(crate) fn run(data: &[u8]) {
     } else {
         content(&mut cursor, seed);
     }
-}
-
-/// Lengths of pieces, by chance.
-fn lengths(seed: u16) -> impl Iterator<Item = usize> {
-    let mut state = u32::from(seed) + 1;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        1 + ((state >> 8) % (1 << (state >> 28))) as usize
-    })
-}
-
-fn pieces(bytes: &[u8], mut lengths: impl Iterator<Item = usize>) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let len = lengths.next().filter(|_| !rest.is_empty())?;
-        let (piece, after) = rest.split_at(len.min(rest.len()));
-        rest = after;
-        Some(piece)
-    })
 }
 
 fn content(cursor: &mut Cursor<'_>, seed: u16) {

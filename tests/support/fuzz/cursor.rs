@@ -40,3 +40,26 @@ impl<'a> Cursor<'a> {
         if exponent == 0 { 0 } else { 1 << (exponent - 1) }
     }
 }
+
+/// Lengths of pieces, by chance.
+pub(crate) fn lengths(seed: u16) -> impl Iterator<Item = usize> {
+    let mut state = u32::from(seed) + 1;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        1 + ((state >> 8) % (1 << (state >> 28))) as usize
+    })
+}
+
+/// The bytes in pieces of these lengths.
+pub(crate) fn pieces(
+    bytes: &[u8],
+    mut lengths: impl Iterator<Item = usize>,
+) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let len = lengths.next().filter(|_| !rest.is_empty())?;
+        let (piece, after) = rest.split_at(len.min(rest.len()));
+        rest = after;
+        Some(piece)
+    })
+}

@@ -1,57 +1,86 @@
 //! Bytes as what two HTTP peers say to each other, cut into segments in two ways.
 //!
 //! Half of the inputs are descriptions of valid messages, whose exchanges are known beforehand;
-//! the others are what is said, byte for byte. Of some valid ones segments are lost: then no
-//! response may be on a request that it does not answer. Where nothing is lost or malformed, the
-//! cuts must make no difference: after malformed bytes they may, because the parser then looks
-//! for the next head at the start of a segment.
+//! the others are what is said, byte for byte. Of some, segments are lost: then no response may be
+//! on a request that it does not answer. What was seen may be cut once more in any way, and
+//! valid or not, lossy or not, the same comes out.
 
 use capture_agent::engine::Settings;
 use capture_agent::event::Exchange;
-use capture_agent::http::{Message, State};
+use capture_agent::flow::Direction;
+use capture_agent::http::form::ListRules;
+use capture_agent::http::{HttpRules, Message, State, direction_of};
 use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
 
 use super::cursor::Cursor;
-use super::warden::Warden;
+use super::warden::{Record, Warden};
 
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
-/// Who says what, in turns: each has all that was said before.
-type Turns = Vec<(usize, Vec<u8>)>;
+/// Who says what, in turns.
+type Turns = Vec<Turn>;
+
+struct Turn {
+    speaker: usize,
+    /// Said before what the other one said last has reached the speaker.
+    hurried: bool,
+    bytes: Vec<u8>,
+}
 
 pub(crate) fn run(data: &[u8]) {
     let mut cursor = Cursor(data);
     let kind = cursor.u8();
-    let (valid, lossy) = (kind & 1 == 0, kind & 2 != 0);
+    let has = |bit: u8| kind & bit != 0;
     let seed = cursor.u16();
-    let ends_well = cursor.u8() & 1 == 0;
-    if valid {
+    let ending = cursor.u8();
+    let (valid, lossy) = (!has(1), has(2));
+    let mut way = Way {
+        dice: Dice(u64::from(seed)),
+        lossy,
+        reordered: !has(4),
+        midway: has(8) && !valid,
+        ends_well: ending & 1 == 0,
+        rules: rules(if valid { 0 } else { ending }),
+    };
+    let (turns, expected) = if valid {
         let (turns, expected) = valid_dialogue(&mut cursor);
-        let whole = exchanges_of(&turns, None, true);
-        assert_eq!(whole.iter().map(line).collect::<Vec<_>>(), expected);
-        let mut way = Way { dice: Dice(u64::from(seed)), lossy };
-        let cut = exchanges_of(&turns, Some(&mut way), true);
-        if lossy {
-            cut.iter().for_each(assert_not_mispaired);
-        } else {
-            assert_same(&whole, &cut);
-        }
+        (turns, Some(expected))
     } else {
-        let turns = raw_dialogue(cursor.0);
-        let whole = exchanges_of(&turns, None, ends_well);
-        let mut way = Way { dice: Dice(u64::from(seed)), lossy: false };
-        let cut = exchanges_of(&turns, Some(&mut way), ends_well);
-        if is_all(&turns, &whole) {
-            assert_same(&whole, &cut);
-        }
+        (raw_dialogue(cursor.0), None)
+    };
+    let segments = way.segments(&turns);
+    let whole = way.told_of(&segments);
+    match expected {
+        Some(_) if lossy => whole.exchanges.iter().for_each(assert_not_mispaired),
+        Some(expected) => assert_eq!(lines(&whole), expected),
+        None => {}
     }
+    let cut = way.cut_again(&segments);
+    if way.midway && [&segments, &cut].iter().any(|sent| sent.iter().any(Sent::contradicts)) {
+        return;
+    }
+    assert_same(&whole, &way.told_of(&cut));
 }
 
-fn assert_same(whole: &[Exchange], cut: &[Exchange]) {
-    let lines = |all: &[Exchange]| all.iter().map(line).collect::<Vec<_>>();
+fn rules(bits: u8) -> HttpRules {
+    let mut rules = HttpRules { keep_body_bytes: 1 << 20, ..HttpRules::default() };
+    if bits & 2 != 0 {
+        rules.head.max_bytes = 100;
+    }
+    if bits & 4 != 0 {
+        rules.list_forms = Some(ListRules::default());
+    }
+    rules
+}
+
+fn lines(told: &Record) -> Vec<String> {
+    told.exchanges.iter().map(line).collect()
+}
+
+fn assert_same(whole: &Record, cut: &Record) {
     assert_eq!(lines(whole), lines(cut), "cuts make no difference");
-    for (whole, cut) in whole.iter().zip(cut) {
+    for (whole, cut) in whole.exchanges.iter().zip(&cut.exchanges) {
         let (whole, cut) = (&whole.http, &cut.http);
         assert_eq!(whole.request, cut.request, "cuts make no difference");
         assert_eq!(whole.response, cut.response, "cuts make no difference");
@@ -59,6 +88,13 @@ fn assert_same(whole: &[Exchange], cut: &[Exchange]) {
         assert_eq!(whole.timing, cut.timing, "cuts make no difference");
         assert_eq!(whole.anomalies, cut.anomalies, "cuts make no difference");
     }
+    let messages = |told: &Record| {
+        told.messages.iter().map(|message| message.http.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(messages(whole), messages(cut), "cuts make no difference");
+    let tunnels =
+        |told: &Record| told.flows.iter().map(|flow| flow.tunnel.clone()).collect::<Vec<_>>();
+    assert_eq!(tunnels(whole), tunnels(cut), "cuts make no difference");
 }
 
 /// Where both have their token, it is the same.
@@ -66,45 +102,26 @@ fn assert_not_mispaired(Exchange { http, .. }: &Exchange) {
     let digit = |text: &[u8]| text.iter().copied().find(u8::is_ascii_digit);
     let asked = http.request.as_ref().and_then(|request| digit(request.head.target()));
     let answered = http.response.as_ref();
-    let answered = answered.and_then(|response| digit(response.head.head().value("x-of")?));
+    let answered = answered.and_then(|response| digit(response.head.head().value("x-exchange")?));
     let of_one = asked.is_none() || answered.is_none() || asked == answered;
     assert!(of_one, "{asked:?} is answered with {answered:?}");
 }
 
-/// 0xff: the client goes on; 0xfe: the server does. Neither is a byte of text.
+/// 0xff: the client goes on; 0xfe: the server does; 0xfd and 0xfc: they hurry. None is a byte of
+/// text.
 fn raw_dialogue(bytes: &[u8]) -> Turns {
-    let mut turns: Turns = vec![(CLIENT, Vec::new())];
+    let turn = |speaker, hurried| Turn { speaker, hurried, bytes: Vec::new() };
+    let mut turns: Turns = vec![turn(CLIENT, false)];
     for byte in bytes {
         match byte {
-            0xff => turns.push((CLIENT, Vec::new())),
-            0xfe => turns.push((SERVER, Vec::new())),
-            _ => turns.last_mut().expect("there is one").1.push(*byte),
+            0xff => turns.push(turn(CLIENT, false)),
+            0xfe => turns.push(turn(SERVER, false)),
+            0xfd => turns.push(turn(CLIENT, true)),
+            0xfc => turns.push(turn(SERVER, true)),
+            _ => turns.last_mut().expect("there is one").bytes.push(*byte),
         }
     }
     turns
-}
-
-/// Whether every byte that was said is in an exchange that is complete.
-fn is_all(turns: &Turns, exchanges: &[Exchange]) -> bool {
-    fn whole<H>(message: &Message<H>, head_len: u32) -> Option<u64> {
-        let complete = message.state == State::Complete;
-        complete.then_some(u64::from(head_len) + message.body.wire_bytes)
-    }
-    let mut said = [0_u64; 2];
-    for (speaker, bytes) in turns {
-        said[*speaker] += bytes.len() as u64;
-    }
-    let mut seen = [0_u64; 2];
-    for Exchange { http, .. } in exchanges {
-        let request = http.request.as_ref().map_or(Some(0), |m| whole(m, m.head.head().len()));
-        let response = http.response.as_ref().map_or(Some(0), |m| whole(m, m.head.head().len()));
-        let (Some(request), Some(response)) = (request, response) else { return false };
-        seen[CLIENT] += request;
-        seen[SERVER] += response;
-        let interim = http.informational.iter().map(|head| u64::from(head.head().len()));
-        seen[SERVER] += interim.sum::<u64>();
-    }
-    said == seen
 }
 
 /// Messages that are valid, and the exchanges that they are.
@@ -128,8 +145,8 @@ fn valid_dialogue(cursor: &mut Cursor<'_>) -> (Turns, Vec<String>) {
             let answered = message(cursor, &mut responses, !bodiless);
             expected.push(format!("{method} {target} {asked} -> {status} {answered}"));
         }
-        turns.push((CLIENT, requests));
-        turns.push((SERVER, responses));
+        turns.push(Turn { speaker: CLIENT, hurried: false, bytes: requests });
+        turns.push(Turn { speaker: SERVER, hurried: false, bytes: responses });
     }
     (turns, expected)
 }
@@ -181,78 +198,141 @@ fn line(exchange: &Exchange) -> String {
     format!("{request} -> {response}")
 }
 
-/// How what is said is cut, and what becomes of the segments.
-struct Way {
-    dice: Dice,
-    /// Whether some are lost.
-    lossy: bool,
-}
-
-/// What the engine makes of it. In its own way each turn is cut, and its segments come twice or in
-/// another order here and there, or not at all.
-fn exchanges_of(turns: &Turns, mut way: Option<&mut Way>, ends_well: bool) -> Vec<Exchange> {
-    let mut settings = Settings::default();
-    settings.http.keep_body_bytes = 1 << 20;
-    let mut wire = Wire { warden: Warden::keeping(settings), next: [0xffff_ff00, 77], time: 0 };
-    wire.say(CLIENT, TcpFlags::SYN, &[b""], &[0]);
-    wire.say(SERVER, TcpFlags::SYN.with(TcpFlags::ACK), &[b""], &[0]);
-    for (speaker, bytes) in turns {
-        let (parts, order) = match &mut way {
-            None => (vec![&bytes[..]], vec![0]),
-            Some(Way { dice, lossy }) => {
-                let parts = dice.cut(bytes);
-                let mut order = dice.order(parts.len());
-                if *lossy {
-                    order.retain(|_| dice.roll(5) > 0);
-                }
-                (parts, order)
-            }
-        };
-        wire.say(*speaker, TcpFlags::ACK, &parts, &order);
-    }
-    if ends_well {
-        for speaker in [SERVER, CLIENT] {
-            wire.say(speaker, TcpFlags::FIN.with(TcpFlags::ACK), &[b""], &[0]);
-        }
-    }
-    wire.warden.finish().exchanges
-}
-
-/// A connection whose segments are watched.
-struct Wire {
-    warden: Warden,
-    /// Sequence number of what each end says next.
-    next: [u32; 2],
+/// A segment that was seen.
+#[derive(Clone)]
+struct Sent<'a> {
+    speaker: usize,
+    seq: u32,
+    ack: u32,
+    flags: TcpFlags,
+    bytes: &'a [u8],
     time: u64,
 }
 
-impl Wire {
-    /// A turn: these parts, seen in this order.
-    fn say(&mut self, speaker: usize, flags: TcpFlags, parts: &[&[u8]], order: &[usize]) {
-        self.time += 1_000_000;
-        let ends = [Endpoint::v4([10, 0, 0, 5], 51_234), Endpoint::v4([10, 0, 0, 1], 80)];
-        let mut starts = vec![self.next[speaker]];
-        for part in parts {
-            let start = starts.last().map_or(0, |start| start.wrapping_add(part.len() as u32));
-            starts.push(start);
+impl Sent<'_> {
+    /// Whether its bytes make a client of the server, or the reverse: where a flow was picked up
+    /// midway, the first start line that came in one segment tells who is who.
+    fn contradicts(&self) -> bool {
+        let said = if self.speaker == CLIENT { Direction::ToServer } else { Direction::ToClient };
+        direction_of(self.bytes).is_some_and(|told| told != said)
+    }
+}
+
+/// How what is said becomes segments.
+struct Way {
+    dice: Dice,
+    /// Whether some are lost, all in one place.
+    lossy: bool,
+    /// Whether, cut again, they come twice or in another order here and there: then those of a
+    /// turn all come at one time, since time has to stay with the bytes.
+    reordered: bool,
+    /// Whether the flow is picked up midway.
+    midway: bool,
+    /// Whether both ends say that they have.
+    ends_well: bool,
+    rules: HttpRules,
+}
+
+impl Way {
+    /// What is said, as segments of which some are lost.
+    fn segments<'a>(&mut self, turns: &'a Turns) -> Vec<Sent<'a>> {
+        let mut wire = Wire { next: [0xffff_ff00, 77], heard: [0; 2], time: 0, sent: Vec::new() };
+        let syn_ack = TcpFlags::SYN.with(TcpFlags::ACK);
+        for (speaker, flags) in [(CLIENT, TcpFlags::SYN), (SERVER, syn_ack)] {
+            wire.time += 1_000_000;
+            wire.say(speaker, false, flags, b"");
         }
-        for &part in order {
-            let payload = parts[part];
-            self.warden.segment(&Segment {
-                time: Timestamp(self.time),
+        if self.midway {
+            wire.sent.clear();
+        }
+        for Turn { speaker, hurried, bytes } in turns {
+            wire.time += 1_000_000;
+            // Most often a turn is one segment.
+            let parts = if self.dice.roll(3) > 0 { vec![&bytes[..]] } else { self.dice.cut(bytes) };
+            for part in parts {
+                wire.time += u64::from(!self.reordered);
+                wire.say(*speaker, *hurried, TcpFlags::ACK, part);
+            }
+        }
+        let opened = wire.sent.iter().take_while(|sent| sent.flags.syn()).count();
+        if self.lossy && wire.sent.len() > opened {
+            let first = opened + self.dice.roll(wire.sent.len() - opened);
+            let lost = first..(first + 1 + self.dice.roll(4)).min(wire.sent.len());
+            wire.sent.drain(lost);
+        }
+        if self.ends_well {
+            for speaker in [SERVER, CLIENT] {
+                wire.time += 1_000_000;
+                wire.say(speaker, false, TcpFlags::FIN.with(TcpFlags::ACK), b"");
+            }
+        }
+        wire.sent
+    }
+
+    /// The same bytes in other segments.
+    fn cut_again<'a>(&mut self, segments: &[Sent<'a>]) -> Vec<Sent<'a>> {
+        let mut cut = Vec::new();
+        for turn in segments.chunk_by(|one, next| one.time == next.time) {
+            let mut parts = Vec::new();
+            for whole in turn {
+                let mut seq = whole.seq;
+                let bytes = self.dice.cut(whole.bytes);
+                let empty = bytes.is_empty().then(|| whole.clone());
+                parts.extend(empty.into_iter().chain(bytes.into_iter().map(|bytes| {
+                    let part = Sent { seq, bytes, ..whole.clone() };
+                    seq = seq.wrapping_add(bytes.len() as u32);
+                    part
+                })));
+            }
+            let count = parts.len();
+            let order = if self.reordered { self.dice.order(count) } else { (0..count).collect() };
+            cut.extend(order.into_iter().map(|part| parts[part].clone()));
+        }
+        cut
+    }
+
+    /// What the engine makes of them.
+    fn told_of(&self, segments: &[Sent<'_>]) -> Record {
+        let settings = Settings { http: self.rules.clone(), ..Settings::default() };
+        let mut warden = Warden::keeping(settings);
+        let ends = [Endpoint::v4([10, 0, 0, 5], 51_234), Endpoint::v4([10, 0, 0, 1], 80)];
+        for &Sent { speaker, seq, ack, flags, bytes, time } in segments {
+            warden.segment(&Segment {
+                time: Timestamp(time),
                 iface: IfaceId(0),
                 src: ends[speaker],
                 dst: ends[1 - speaker],
-                seq: SeqNum(starts[part]),
-                ack: SeqNum(self.next[1 - speaker]),
+                seq: SeqNum(seq),
+                ack: SeqNum(ack),
                 flags,
                 window: 0,
-                payload,
-                wire_len: payload.len() as u32,
+                payload: bytes,
+                wire_len: bytes.len() as u32,
             });
         }
+        warden.finish()
+    }
+}
+
+/// A connection whose segments are watched.
+struct Wire<'a> {
+    /// Sequence number of what each end says next.
+    next: [u32; 2],
+    /// What each end has acknowledged.
+    heard: [u32; 2],
+    time: u64,
+    sent: Vec<Sent<'a>>,
+}
+
+impl<'a> Wire<'a> {
+    fn say(&mut self, speaker: usize, hurried: bool, flags: TcpFlags, bytes: &'a [u8]) {
+        if !hurried {
+            self.heard[speaker] = self.next[1 - speaker];
+        }
+        let (seq, ack) = (self.next[speaker], self.heard[speaker]);
+        self.sent.push(Sent { speaker, seq, ack, flags, bytes, time: self.time });
         let taken = u32::from(flags.syn()) + u32::from(flags.fin());
-        self.next[speaker] = starts.last().map_or(0, |end| end.wrapping_add(taken));
+        self.next[speaker] = seq.wrapping_add(bytes.len() as u32 + taken);
     }
 }
 
@@ -271,7 +351,7 @@ impl Dice {
         let mut parts = Vec::new();
         while !bytes.is_empty() {
             // So that a long body does not make thousands of segments of a byte.
-            let longest = if parts.len() > 200 { 1_448 } else { longest };
+            let longest = if parts.len() > 50 { 1_448 } else { longest };
             let (part, rest) = bytes.split_at((1 + self.roll(longest)).min(bytes.len()));
             parts.push(part);
             bytes = rest;

@@ -8,5 +8,6 @@ pub(crate) mod body;
 pub(crate) mod cursor;
 pub(crate) mod dialogue;
 pub(crate) mod frames;
+pub(crate) mod head;
 pub(crate) mod segments;
 pub(crate) mod warden;

@@ -54,7 +54,7 @@ pub(super) fn request_line<'a>(
     {
         return Err(Malformed);
     }
-    let exact = line.len() == method.len() + target.len() + 10;
+    let exact = line.len() == method.len() + target.len() + 10 && !line.contains(&b'\t');
     if !exact || !target.iter().all(u8::is_ascii_graphic) {
         anomalies.add(Anomaly::OddStartLine);
     }
@@ -73,9 +73,8 @@ pub(super) fn status_line<'a>(
     let digits = rest.trim_ascii_start();
     let (digits, reason) = digits.split_at_checked(3).ok_or(Malformed)?;
     let status = parse_status(digits).ok_or(Malformed)?;
-    let spaces = rest.len() - digits.len() - reason.len();
-    let glued = reason.first().is_some_and(|byte| !is_space(byte));
-    if spaces != 1 || glued {
+    let one_space = rest.len() == 1 + digits.len() + reason.len() && rest.starts_with(b" ");
+    if !one_space || !(reason.is_empty() || reason.starts_with(b" ")) {
         anomalies.add(Anomaly::OddStartLine);
     }
     note_controls(line, anomalies);

@@ -291,6 +291,10 @@ pub trait Parse: Sized {
     /// # Errors
     /// If it is none.
     fn parse(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
+        // What was let go by its first bytes is none either when it comes at once.
+        if !Self::may_begin(text, true) {
+            return Err(Malformed);
+        }
         Self::parse_strictly(text, rules).or_else(|_| Self::parse_leniently(text, rules))
     }
 
@@ -433,13 +437,10 @@ impl Parse for ResponseHead {
         if headers.len() > rules.max_headers || response.code.is_none_or(|code| code < 100) {
             return Err(Malformed);
         }
-        // It drops a reason of other bytes than ASCII.
-        let reason_bytes = recognise::first_line(text).len().saturating_sub("HTTP/1.1 200 ".len());
-        if response.reason.unwrap_or_default().len() != reason_bytes {
-            return Err(Malformed);
-        }
         let mut builder = Builder::new(rules, text.len(), headers.len());
-        let reason = builder.part(response.reason.unwrap_or_default().as_bytes());
+        // What httparse gives is empty where it has other bytes than ASCII.
+        let reason = recognise::first_line(text).get("HTTP/1.1 200 ".len()..).unwrap_or_default();
+        let reason = builder.part(recognise::trim(reason));
         headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
         let version = response.version.map(Version::http_1);
         let head = Head::new(builder, version, oddities(text), text.len());

@@ -31,6 +31,11 @@ fn a_response_head_gives_its_parts() {
     assert_eq!(head.head().version(), Some(Version::HTTP_10));
     assert!(head.head().has_token("connection", "CLOSE"));
     assert!(!head.head().has_token("connection", "clo"));
+    let bytes = response("HTTP/1.1 200 Schön \r\n\r\n").unwrap();
+    assert_eq!(
+        (bytes.reason(), bytes.head().anomalies()),
+        ("Schön".as_bytes(), Anomalies::default())
+    );
     for bare in ["HTTP/1.1 200\r\n\r\n", "HTTP/1.1 200 \r\n\r\n"] {
         let bare = response(bare).unwrap();
         assert_eq!((bare.status(), bare.reason()), (Some(200), &b""[..]));
@@ -97,9 +102,10 @@ fn what_lenient_recipients_take_is_taken_and_marked() {
 #[test]
 fn odd_start_lines_are_taken_and_marked() {
     use Anomaly::*;
-    let cases: [(&str, &[u8], &[Anomaly]); 7] = [
+    let cases: [(&str, &[u8], &[Anomaly]); 8] = [
         ("GET  /a HTTP/1.1", b"/a", &[OddStartLine]),
         ("GET /a b HTTP/1.1", b"/a b", &[OddStartLine]),
+        ("GET\t/a HTTP/1.1", b"/a", &[OddStartLine]),
         ("GET /a HTTP/1.1 ", b"/a", &[OddStartLine]),
         ("GET /a http/1.1", b"/a", &[OddStartLine]),
         ("GET /a HTTP/1.2", b"/a", &[OddVersion]),
@@ -111,7 +117,13 @@ fn odd_start_lines_are_taken_and_marked() {
         assert_eq!(head.target(), target, "{line}");
         assert_odd(head.head(), anomalies, &[("Host", "h")]);
     }
-    for line in ["HTTP/1.1  200 OK", "HTTP/1.1 200OK", "http/1.1 200 OK"] {
+    for line in [
+        "HTTP/1.1  200 OK",
+        "HTTP/1.1 200OK",
+        "http/1.1 200 OK",
+        "HTTP/1.1\t200 OK",
+        "HTTP/1.1 200\tOK",
+    ] {
         let head = response(&format!("{line}\r\n\r\n")).unwrap();
         assert_eq!((head.status(), head.reason()), (Some(200), &b"OK"[..]), "{line}");
         assert_odd(head.head(), &[OddStartLine], &[]);

@@ -235,8 +235,11 @@ impl Parser {
             State::Head => {
                 if self.salvage_head(rules, handler) {
                     handler.lost(Place::Head, len);
+                    Loss::Possible
+                } else {
+                    // Nothing will be told of the message that has begun.
+                    Loss::Certain
                 }
-                Loss::Possible
             }
         };
         if loss > Loss::None {
