@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::anomaly::Anomalies;
+use super::anomaly::{Anomalies, Anomaly};
 use super::exchange::{Exchange, Message, Network, State as Seen, Timing};
 use super::head::{RequestHead, ResponseHead};
 use super::intake::Intake;
@@ -15,6 +15,13 @@ use crate::segment::Timestamp;
 
 /// Most messages of one direction that may wait for their other half: stops a client that only asks.
 const MAX_WAITING: usize = 1024;
+
+/// Most bytes of memory that they may take, unless it is one exchange alone that does: stops a
+/// client that asks at length.
+const MAX_WAITING_BYTES: usize = 8 << 20;
+
+/// Most interim responses that are kept with the final one: stops a server that never comes to it.
+const MAX_INTERIM: usize = 64;
 
 /// What a request has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +71,18 @@ pub(super) struct Interim {
 }
 
 impl Interim {
-    fn extend(&mut self, mut later: Self) {
-        self.heads.append(&mut later.heads);
-        self.memory += later.memory;
+    /// Adds one, if there is room.
+    fn add(&mut self, head: ResponseHead, anomalies: &mut Anomalies) {
+        if self.heads.len() >= MAX_INTERIM {
+            return anomalies.add(Anomaly::TooManyInterimResponses);
+        }
+        // With its own size: the room for them is not in the answer.
+        self.memory += size_of::<ResponseHead>() + head.head().memory();
+        self.heads.push(head);
+    }
+
+    fn extend(&mut self, later: Self, anomalies: &mut Anomalies) {
+        later.heads.into_iter().for_each(|head| self.add(head, anomalies));
     }
 }
 
@@ -339,13 +355,11 @@ impl Dialogue {
 
     /// An interim response has come, to be followed by the final one.
     pub(super) fn interim(&mut self, head: ResponseHead) {
-        let Some(answer) = self.answers.back_mut() else { return };
-        // With its own size: there may be any number of them.
-        let memory = size_of::<ResponseHead>() + head.head().memory();
-        answer.progress.anomalies.extend(head.head().anomalies());
-        answer.interim.heads.push(head);
-        answer.interim.memory += memory;
-        self.memory += memory;
+        let Some(Answer { interim, progress, .. }) = self.answers.back_mut() else { return };
+        progress.anomalies.extend(head.head().anomalies());
+        let before = interim.memory;
+        interim.add(head, &mut progress.anomalies);
+        self.memory += interim.memory - before;
     }
 
     /// What a message holds has changed, from so many bytes of memory to so many.
@@ -377,9 +391,10 @@ impl Dialogue {
         self.memory -= last.memory();
         let AnswerFate::Answers(id) = last.fate else { return };
         if let Some(ask) = self.asks.iter_mut().find(|ask| ask.id == id) {
-            self.memory += last.interim.memory;
             ask.fate = AskFate::Open;
-            ask.interim.extend(last.interim);
+            let before = ask.interim.memory;
+            ask.interim.extend(last.interim, &mut ask.progress.anomalies);
+            self.memory += ask.interim.memory - before;
             ask.progress.anomalies.extend(last.progress.anomalies);
         }
     }
@@ -400,8 +415,16 @@ impl Dialogue {
         self.pass(connect_ns, out);
     }
 
-    /// Passes on what is over and decided, and the oldest where too much waits.
+    /// Passes on what is over and decided, and what waits where that is too much.
     pub(super) fn pass(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        self.pass_decided(connect_ns, out);
+        let waiting = self.asks.len().max(self.answers.len());
+        if waiting > MAX_WAITING || (waiting > 1 && self.memory > MAX_WAITING_BYTES) {
+            self.give_up_waiting(connect_ns, out);
+        }
+    }
+
+    fn pass_decided(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
         loop {
             let (ask, answer) = (self.asks.front(), self.answers.front());
             let ask_waits = ask.is_some_and(|ask| !ask.progress.over || ask.fate == AskFate::Open);
@@ -424,23 +447,23 @@ impl Dialogue {
                 _ => break,
             }
         }
-        if self.asks.len() > MAX_WAITING || self.answers.len() > MAX_WAITING {
-            self.give_up_oldest(connect_ns, out);
-        }
     }
 
-    fn give_up_oldest(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
-        if self.asks.len() > MAX_WAITING {
-            let ask = self.asks.pop_front();
-            let id = ask.as_ref().map(|ask| ask.id);
-            let answers = id.map(AnswerFate::Answers);
-            let answer = self.answers.pop_front_if(|first| Some(first.fate) == answers);
-            self.emit(ask, answer, connect_ns, out);
-        } else {
-            let answer = self.answers.pop_front();
-            let asked = answer.as_ref().map(|answer| answer.fate);
-            let ask = self.asks.pop_front_if(|ask| Some(AnswerFate::Answers(ask.id)) == asked);
-            self.emit(ask, answer, connect_ns, out);
+    /// What was given up and what is still to come can't be told apart: no half that waits finds
+    /// its other one any more.
+    fn give_up_waiting(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        self.turn_blind();
+        self.pass_decided(connect_ns, out);
+        // Before the exchange that is going on, if there is one: it may do so for ever.
+        let is_alone = |ask: &Ask| ask.fate == AskFate::Alone && ask.progress.over;
+        while let Some(at) = self.asks.iter().position(is_alone) {
+            let ask = self.asks.remove(at);
+            self.emit(ask, None, connect_ns, out);
+        }
+        let is_alone = |it: &Answer| it.fate == AnswerFate::Alone && it.progress.over;
+        while let Some(at) = self.answers.iter().position(is_alone) {
+            let answer = self.answers.remove(at);
+            self.emit(None, answer, connect_ns, out);
         }
     }
 
@@ -472,7 +495,7 @@ impl Dialogue {
             None => (None, Interim::default()),
         };
         let response = answer.and_then(|answer| {
-            interim.extend(answer.interim);
+            interim.extend(answer.interim, &mut anomalies);
             answer.message
         });
         if request.is_none() && response.is_none() {
