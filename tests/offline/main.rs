@@ -19,6 +19,7 @@ mod flows;
 mod flows_command;
 mod follow;
 mod fuzz_corpus;
+mod hostile;
 mod layers;
 mod listener;
 mod losses;

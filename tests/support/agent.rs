@@ -13,7 +13,18 @@ pub(crate) struct Agent(Command);
 
 impl Agent {
     pub(crate) fn new() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_capture-agent"));
+        Self::of(Command::new(env!("CARGO_BIN_EXE_capture-agent")))
+    }
+
+    /// The agent under a limit, as the shell has it.
+    pub(crate) fn limited(limit: &str) -> Self {
+        let mut shell = Command::new("sh");
+        let exec = format!("{limit} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &exec, env!("CARGO_BIN_EXE_capture-agent")]);
+        Self::of(shell)
+    }
+
+    fn of(mut command: Command) -> Self {
         command.env("TZ", "UTC").stdin(Stdio::null());
         Self(command)
     }

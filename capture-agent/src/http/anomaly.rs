@@ -79,6 +79,8 @@ anomalies! {
     HeadTooLong,
     /// A response that began before its server can have had any request that it could answer.
     ResponseBeforeRequest,
+    /// More interim responses than are kept with the final one.
+    TooManyInterimResponses,
     /// An answer without a head, as of HTTP/0.9, to a request that was not of HTTP/0.9.
     HeadlessResponse,
     /// Bytes before this message that were no message: its sender is out of step, or its peer is.

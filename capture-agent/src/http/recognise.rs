@@ -215,7 +215,8 @@ pub(super) fn find_response(text: &[u8], _at_start: bool) -> Found {
     while let Some(next) = text.get(at..).and_then(|rest| finder.find(rest)) {
         at += next;
         let rest = text.get(at..).unwrap_or_default();
-        let line = first_line(rest);
+        // No more of it than counts: the end of a line may be far, and many begin before it.
+        let line = first_line(rest.get(..MAX_STATUS_LINE + 2).unwrap_or(rest));
         let whole = line.len() < rest.len() && rest.get(line.len()..) != Some(b"\r");
         let fits = looks_like_status_line(rest)
             && line.len() <= MAX_STATUS_LINE

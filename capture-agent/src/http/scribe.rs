@@ -38,7 +38,8 @@ pub(super) struct Scribe<'a> {
 
 impl Scribe<'_> {
     fn pass(&mut self) {
-        self.dialogue.pass(self.connect_ns, &mut self.out.exchanges);
+        let keep = self.rules.keep_body_bytes;
+        self.dialogue.pass(self.connect_ns, keep, &mut self.out.exchanges);
     }
 
     /// A response is over. If it has opened a tunnel, no more will be known of what still waits:

@@ -18,7 +18,11 @@ const MAX_MARKS: usize = 64;
 pub(super) struct Seek {
     /// The bytes from where on a head may begin.
     text: Vec<u8>,
-    /// Stream offset of the first of them.
+    /// Bytes of `text` that have been given up; none between calls.
+    given_up: usize,
+    /// How long what is held becomes before it is looked at, unless a line ends in it.
+    look_at_bytes: usize,
+    /// Stream offset of the first of them that has not.
     offset: u64,
     /// Whether `text` begins in the middle of a line.
     mid_line: bool,
@@ -108,15 +112,30 @@ impl Seek {
             self.offset = offset + from as u64;
             self.marks.clear();
             self.text.extend_from_slice(bytes.get(from..).unwrap_or_default());
+            self.look_at_bytes = 0;
         } else {
             self.text.extend_from_slice(bytes);
         }
         self.mark(offset, arrival);
+        // Lines that grow by a byte at a time are not looked at each time.
+        if self.text.len() < self.look_at_bytes && memchr::memchr(b'\n', bytes).is_none() {
+            return None;
+        }
         let found = self.look::<H>(rules);
+        self.text.drain(..std::mem::take(&mut self.given_up));
+        self.look_at_bytes = match self.looked_at {
+            Some(_) => rules.max_bytes + 1,
+            None => 2 * self.text.len(),
+        };
         if self.text.is_empty() {
             self.text = Vec::new();
         }
         found
+    }
+
+    /// The bytes that are held and have not been given up.
+    fn held(&self) -> &[u8] {
+        self.text.get(self.given_up..).unwrap_or_default()
     }
 
     fn mark(&mut self, offset: u64, arrival: Arrival) {
@@ -132,7 +151,7 @@ impl Seek {
     fn look<H: Parse>(&mut self, rules: &HeadRules) -> Option<FoundHead<H>> {
         loop {
             let Some(looked_at) = self.looked_at else {
-                match H::find(&self.text, !self.mid_line) {
+                match H::find(self.held(), !self.mid_line) {
                     Found::At(at) => {
                         self.drop_front(at);
                         self.looked_at = Some(0);
@@ -144,14 +163,15 @@ impl Seek {
                 }
                 continue;
             };
-            let too_long = self.text.len() > rules.max_bytes;
-            let text = self.text.get(..=rules.max_bytes).unwrap_or(&self.text);
+            let held = self.held();
+            let too_long = held.len() > rules.max_bytes;
+            let text = held.get(..=rules.max_bytes).unwrap_or(held);
             match header_lines(text, looked_at) {
                 Lines::Whole(len) if len <= rules.max_bytes => {
                     let head = H::parse_strictly(text.get(..len).unwrap_or_default(), rules);
                     let start = self.start();
                     if let (Ok(head), Some(start)) = (head, start) {
-                        let left = self.text.len() - len;
+                        let left = held.len() - len;
                         return Some(FoundHead { head, start, left });
                     }
                     self.give_up(len);
@@ -174,8 +194,9 @@ impl Seek {
     }
 
     fn drop_front(&mut self, len: usize) {
-        self.mid_line = is_mid_line(&self.text, len, self.mid_line);
-        self.text.drain(..len);
+        self.mid_line = is_mid_line(self.held(), len, self.mid_line);
+        // All at once in the end: moving the rest each time would take the square of it.
+        self.given_up += len;
         self.offset += len as u64;
         let later = self.marks.iter().rposition(|(offset, _)| *offset <= self.offset);
         self.marks.drain(..later.unwrap_or(0));

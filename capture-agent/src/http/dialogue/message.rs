@@ -1,11 +1,14 @@
 //! Requests and responses, from when they begin until they come out.
 
-use crate::http::anomaly::Anomalies;
+use crate::http::anomaly::{Anomalies, Anomaly};
 use crate::http::exchange::{Message, Network, State as Seen, Timing};
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::http::intake::Intake;
 use crate::http::parser::{Loss, Start};
 use crate::segment::Timestamp;
+
+/// Most interim responses that are kept with the final one: stops a server that never comes to it.
+const MAX_INTERIM: usize = 64;
 
 /// What a request has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +58,18 @@ pub(in crate::http) struct Interim {
 }
 
 impl Interim {
-    pub(super) fn extend(&mut self, mut later: Self) {
-        self.heads.append(&mut later.heads);
-        self.memory += later.memory;
+    /// Adds one, if there is room.
+    pub(super) fn add(&mut self, head: ResponseHead, anomalies: &mut Anomalies) {
+        if self.heads.len() >= MAX_INTERIM {
+            return anomalies.add(Anomaly::TooManyInterimResponses);
+        }
+        // With its own size: the room for them is not in the answer.
+        self.memory += size_of::<ResponseHead>() + head.head().memory();
+        self.heads.push(head);
+    }
+
+    pub(super) fn extend(&mut self, later: Self, anomalies: &mut Anomalies) {
+        later.heads.into_iter().for_each(|head| self.add(head, anomalies));
     }
 }
 

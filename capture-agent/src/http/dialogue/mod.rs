@@ -22,6 +22,10 @@ use resting::{Habits, Unasked};
 /// Most messages of one direction that may wait for their other half: stops a client that only asks.
 const MAX_WAITING: usize = 1024;
 
+/// Most bytes of memory that they may take, beside the bodies that were asked for, unless it is one
+/// exchange alone that does: stops a client that asks at length.
+const MAX_WAITING_BYTES: usize = 8 << 20;
+
 /// What was said on a flow and has not come out yet.
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
@@ -136,13 +140,11 @@ impl Dialogue {
 
     /// An interim response has come, to be followed by the final one.
     pub(super) fn interim(&mut self, head: ResponseHead) {
-        let Some(answer) = self.answers.back_mut() else { return };
-        // With its own size: there may be any number of them.
-        let memory = size_of::<ResponseHead>() + head.head().memory();
-        answer.progress.anomalies.extend(head.head().anomalies());
-        answer.interim.heads.push(head);
-        answer.interim.memory += memory;
-        self.memory += memory;
+        let Some(Answer { interim, progress, .. }) = self.answers.back_mut() else { return };
+        progress.anomalies.extend(head.head().anomalies());
+        let before = interim.memory;
+        interim.add(head, &mut progress.anomalies);
+        self.memory += interim.memory - before;
     }
 
     /// What a message holds has changed, from so many bytes of memory to so many.
@@ -174,9 +176,10 @@ impl Dialogue {
         self.memory -= last.memory();
         let AnswerFate::Answers(id) = last.fate else { return };
         if let Some(ask) = self.asks.iter_mut().find(|ask| ask.id == id) {
-            self.memory += last.interim.memory;
             ask.fate = AskFate::Open;
-            ask.interim.extend(last.interim);
+            let before = ask.interim.memory;
+            ask.interim.extend(last.interim, &mut ask.progress.anomalies);
+            self.memory += ask.interim.memory - before;
             ask.progress.anomalies.extend(last.progress.anomalies);
         }
     }
@@ -194,11 +197,26 @@ impl Dialogue {
             }
             answer.progress.over = true;
         }
-        self.pass(connect_ns, out);
+        self.pass_decided(connect_ns, out);
     }
 
-    /// Passes on what is over and decided, and the oldest where too much waits.
-    pub(super) fn pass(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+    /// Passes on what is over and decided, and what waits where that is too much; of each body so
+    /// much is kept.
+    pub(super) fn pass(
+        &mut self,
+        connect_ns: Option<u64>,
+        keep_body_bytes: usize,
+        out: &mut Vec<Exchange>,
+    ) {
+        self.pass_decided(connect_ns, out);
+        let waiting = self.asks.len().max(self.answers.len());
+        let max_bytes = MAX_WAITING_BYTES.saturating_add(keep_body_bytes.saturating_mul(4));
+        if waiting > MAX_WAITING || (waiting > 1 && self.memory > max_bytes) {
+            self.give_up_waiting(connect_ns, out);
+        }
+    }
+
+    fn pass_decided(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
         loop {
             let (ask, answer) = (self.asks.front(), self.answers.front());
             let ask_waits = ask.is_some_and(|ask| !ask.progress.over || ask.fate == AskFate::Open);
@@ -221,23 +239,23 @@ impl Dialogue {
                 _ => break,
             }
         }
-        if self.asks.len() > MAX_WAITING || self.answers.len() > MAX_WAITING {
-            self.give_up_oldest(connect_ns, out);
-        }
     }
 
-    fn give_up_oldest(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
-        if self.asks.len() > MAX_WAITING {
-            let ask = self.asks.pop_front();
-            let id = ask.as_ref().map(|ask| ask.id);
-            let answers = id.map(AnswerFate::Answers);
-            let answer = self.answers.pop_front_if(|first| Some(first.fate) == answers);
-            self.emit(ask, answer, connect_ns, out);
-        } else {
-            let answer = self.answers.pop_front();
-            let asked = answer.as_ref().map(|answer| answer.fate);
-            let ask = self.asks.pop_front_if(|ask| Some(AnswerFate::Answers(ask.id)) == asked);
-            self.emit(ask, answer, connect_ns, out);
+    /// What was given up and what is still to come can't be told apart: no half that waits finds
+    /// its other one any more.
+    fn give_up_waiting(&mut self, connect_ns: Option<u64>, out: &mut Vec<Exchange>) {
+        self.turn_blind();
+        self.pass_decided(connect_ns, out);
+        // Before the exchange that is going on, if there is one: it may do so for ever.
+        let is_alone = |ask: &Ask| ask.fate == AskFate::Alone && ask.progress.over;
+        while let Some(at) = self.asks.iter().position(is_alone) {
+            let ask = self.asks.remove(at);
+            self.emit(ask, None, connect_ns, out);
+        }
+        let is_alone = |it: &Answer| it.fate == AnswerFate::Alone && it.progress.over;
+        while let Some(at) = self.answers.iter().position(is_alone) {
+            let answer = self.answers.remove(at);
+            self.emit(None, answer, connect_ns, out);
         }
     }
 
@@ -269,7 +287,7 @@ impl Dialogue {
             None => (None, Interim::default()),
         };
         let response = answer.and_then(|answer| {
-            interim.extend(answer.interim);
+            interim.extend(answer.interim, &mut anomalies);
             answer.message
         });
         if request.is_none() && response.is_none() {

@@ -26,7 +26,7 @@ impl Parser {
             }
             self.start = Some(Start { offset: self.offset, arrival });
             self.line_is_there = false;
-            if let Some(len) = self.head_len::<H>(bytes, 0, rules) {
+            if let Some(len) = self.head_len::<H>(bytes, 0, true, rules) {
                 let (text, rest) = bytes.split_at(len);
                 self.parse_head(text, arrival, rules, handler);
                 return rest;
@@ -44,7 +44,8 @@ impl Parser {
             self.not_a_head(&text, arrival, rules, handler);
             return bytes.get(room..).unwrap_or_default();
         }
-        match self.head_len::<H>(&self.buffer, known, rules) {
+        let line_is_new = self.line_is_there && !line_was_there;
+        match self.head_len::<H>(&self.buffer, known, line_is_new, rules) {
             Some(len) => {
                 let text = std::mem::take(&mut self.buffer);
                 let text = text.get(..len).unwrap_or_default();
@@ -60,10 +61,16 @@ impl Parser {
     }
 
     /// How long the head is that `text` begins with, once it is all there; of `known` bytes it is
-    /// known that they end none.
-    fn head_len<H: Parse>(&self, text: &[u8], known: usize, rules: &HeadRules) -> Option<usize> {
+    /// known that they end none, and of the first line, unless it is new, that it alone is none.
+    fn head_len<H: Parse>(
+        &self,
+        text: &[u8],
+        known: usize,
+        line_is_new: bool,
+        rules: &HeadRules,
+    ) -> Option<usize> {
         // A request of HTTP/0.9 is one line, and all that its connection carries.
-        let may_be_simple = self.is_undecided() && (known == 0 || self.line_is_there);
+        let may_be_simple = self.is_undecided() && line_is_new;
         let simple = if may_be_simple { H::simple_len(text) } else { None };
         simple.or_else(|| recognise::head_len(text, known).filter(|len| *len <= rules.max_bytes))
     }
