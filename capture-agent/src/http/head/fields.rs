@@ -100,8 +100,9 @@ impl<'r> Builder<'r> {
 
     /// Adds a field.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
-        // A colon may be missing and another one stand in the value.
-        let shown = self.rules.redaction.line(name);
+        // A colon may be missing and another one stand in the value; most are names and no more.
+        let is_plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        let shown = if is_plain { Cow::Borrowed(name) } else { self.rules.redaction.line(name) };
         let secret = matches!(shown, Cow::Owned(_)) || self.rules.redaction.hides_header(name);
         let name = self.part(&shown);
         let value = if secret { self.part(REDACTED) } else { self.url(value) };
