@@ -6,6 +6,8 @@
 
 mod fields;
 mod lenient;
+mod request;
+mod response;
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -13,8 +15,10 @@ use std::mem::MaybeUninit;
 use super::anomaly::{Anomalies, Anomaly};
 use super::recognise;
 use super::redact::Redaction;
+use fields::Builder;
 pub use fields::Fields;
-use fields::{Builder, Span};
+pub use request::RequestHead;
+pub use response::ResponseHead;
 
 /// Bounds on a head, and what is kept of it.
 #[derive(Clone, Debug)]
@@ -178,100 +182,6 @@ impl Head {
     }
 }
 
-/// Head of a request (RFC 9112 section 3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestHead {
-    head: Head,
-    method: Span,
-    target: Span,
-}
-
-impl RequestHead {
-    /// Version and header fields.
-    #[must_use]
-    pub const fn head(&self) -> &Head {
-        &self.head
-    }
-
-    /// The method as it was sent.
-    #[must_use]
-    pub fn method(&self) -> &[u8] {
-        self.head.fields.slice(&self.method)
-    }
-
-    /// The request target as it was sent but for secrets, in any of its four forms (RFC 9112
-    /// section 3.2).
-    #[must_use]
-    pub fn target(&self) -> &[u8] {
-        self.head.fields.slice(&self.target)
-    }
-
-    /// A request of HTTP/0.9: one line, a method and a target.
-    fn simple(text: &[u8], rules: &HeadRules) -> Option<Self> {
-        let (target, len) = recognise::simple_request(text)?;
-        let mut builder = Builder::new(rules, len, 0);
-        let (method, target) = (builder.part(b"GET"), builder.url(target));
-        let head = Head::new(builder, Some(Version::HTTP_09), Anomalies::default(), len);
-        Some(Self { head, method, target })
-    }
-
-    /// Hosts that contradict each other, or none, are what proxies and servers disagree about.
-    fn check_host(&mut self) {
-        let hosts = self.head.values("host").count();
-        if hosts > 1 {
-            self.head.anomalies.add(Anomaly::RepeatedHost);
-        }
-        if hosts == 0 && self.head.version == Some(Version::HTTP_11) {
-            self.head.anomalies.add(Anomaly::MissingHost);
-        }
-    }
-}
-
-/// Head of a response (RFC 9112 section 4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResponseHead {
-    head: Head,
-    status: Option<u16>,
-    reason: Span,
-}
-
-impl ResponseHead {
-    /// Version and header fields.
-    #[must_use]
-    pub const fn head(&self) -> &Head {
-        &self.head
-    }
-
-    /// The status code; `None` where the response has no head, or it was not seen.
-    #[must_use]
-    pub const fn status(&self) -> Option<u16> {
-        self.status
-    }
-
-    /// The reason phrase, often empty.
-    #[must_use]
-    pub fn reason(&self) -> &[u8] {
-        self.head.fields.slice(&self.reason)
-    }
-
-    /// Whether a final response is still to come (RFC 9110 section 15.2). 101 is the last one of
-    /// its connection.
-    #[must_use]
-    pub const fn is_interim(&self) -> bool {
-        matches!(self.status, Some(100 | 102..=199))
-    }
-
-    /// That of an answer in HTTP/0.9, which is a body and nothing else.
-    pub(super) fn headless() -> Self {
-        Self { head: Head::absent(Some(Version::HTTP_09)), status: None, reason: 0..0 }
-    }
-
-    /// That of a response whose start was not seen.
-    pub(super) fn unseen() -> Self {
-        Self { head: Head::absent(None), status: None, reason: 0..0 }
-    }
-}
-
 /// What requests and responses are parsed to.
 pub trait Parse: Sized {
     /// Parses a head as the grammar has it: start line, header fields, empty line.
@@ -347,152 +257,6 @@ fn oddities(text: &[u8]) -> Anomalies {
         anomalies.add(Anomaly::BareLineFeed);
     }
     anomalies
-}
-
-impl Parse for RequestHead {
-    fn parse_strictly(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
-        let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; STRICT_HEADERS];
-        let mut request = httparse::Request::new(&mut []);
-        is_whole(request.parse_with_uninit_headers(text, &mut room))?;
-        let headers = &*request.headers;
-        if headers.len() > rules.max_headers {
-            return Err(Malformed);
-        }
-        let mut builder = Builder::new(rules, text.len(), headers.len());
-        let method = builder.part(request.method.unwrap_or_default().as_bytes());
-        let target = builder.url(request.path.unwrap_or_default().as_bytes());
-        headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
-        let mut anomalies = oddities(text);
-        if !request.path.unwrap_or_default().is_ascii() {
-            anomalies.add(Anomaly::OddStartLine);
-        }
-        let version = request.version.map(Version::http_1);
-        let head = Head::new(builder, version, anomalies, text.len());
-        let mut request = Self { head, method, target };
-        request.check_host();
-        Ok(request)
-    }
-
-    fn parse_leniently(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
-        let lines = lenient::Lines::new(text);
-        let mut anomalies = Anomalies::default();
-        let line = lenient::request_line(lines.first(), &mut anomalies)?;
-        let mut builder = Builder::new(rules, text.len(), 16);
-        let (method, target) = (builder.part(line.method), builder.url(line.target));
-        lines.fields(&mut builder, &mut anomalies);
-        let head = Head::new(builder, Some(line.version), anomalies, text.len());
-        let mut request = Self { head, method, target };
-        request.check_host();
-        Ok(request)
-    }
-
-    fn simple_len(text: &[u8]) -> Option<usize> {
-        recognise::simple_request(text).map(|(_, len)| len)
-    }
-
-    fn parse_simple(text: &[u8], rules: &HeadRules) -> Option<Self> {
-        Self::simple(text, rules)
-    }
-
-    fn parse_part_of_line(text: &[u8], rules: &HeadRules) -> Option<Self> {
-        let (method, target) = recognise::known_method(text)?;
-        let mut builder = Builder::new(rules, text.len(), 0);
-        let (method, target) = (builder.part(method), builder.url(recognise::trim(target)));
-        let head = Head::new(builder, None, Anomalies::default(), text.len());
-        Some(Self { head, method, target })
-    }
-
-    fn may_begin(text: &[u8], line_is_there: bool) -> bool {
-        recognise::may_begin_request(text, line_is_there)
-    }
-
-    fn is_partial(&self) -> bool {
-        false
-    }
-
-    fn may_follow(preamble: &[u8]) -> bool {
-        recognise::is_proxy_preamble(preamble)
-    }
-
-    fn find(text: &[u8], at_start: bool) -> recognise::Found {
-        recognise::find_request(text, at_start)
-    }
-
-    fn common(&self) -> &Head {
-        &self.head
-    }
-
-    fn common_mut(&mut self) -> &mut Head {
-        &mut self.head
-    }
-}
-
-impl Parse for ResponseHead {
-    fn parse_strictly(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
-        let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; STRICT_HEADERS];
-        let mut response = httparse::Response::new(&mut []);
-        let config = httparse::ParserConfig::default();
-        is_whole(config.parse_response_with_uninit_headers(&mut response, text, &mut room))?;
-        let headers = &*response.headers;
-        if headers.len() > rules.max_headers || response.code.is_none_or(|code| code < 100) {
-            return Err(Malformed);
-        }
-        let mut builder = Builder::new(rules, text.len(), headers.len());
-        // What httparse gives is empty where it has other bytes than ASCII.
-        let reason = recognise::first_line(text).get("HTTP/1.1 200 ".len()..).unwrap_or_default();
-        let reason = builder.part(recognise::trim(reason));
-        headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
-        let version = response.version.map(Version::http_1);
-        let head = Head::new(builder, version, oddities(text), text.len());
-        Ok(Self { head, status: response.code, reason })
-    }
-
-    fn parse_leniently(text: &[u8], rules: &HeadRules) -> Result<Self, Malformed> {
-        let lines = lenient::Lines::new(text);
-        let mut anomalies = Anomalies::default();
-        let line = lenient::status_line(lines.first(), &mut anomalies)?;
-        let mut builder = Builder::new(rules, text.len(), 16);
-        let reason = builder.part(line.reason);
-        lines.fields(&mut builder, &mut anomalies);
-        let head = Head::new(builder, Some(line.version), anomalies, text.len());
-        Ok(Self { head, status: Some(line.status), reason })
-    }
-
-    fn simple_len(_: &[u8]) -> Option<usize> {
-        None
-    }
-
-    fn parse_simple(_: &[u8], _: &HeadRules) -> Option<Self> {
-        None
-    }
-
-    fn parse_part_of_line(_: &[u8], _: &HeadRules) -> Option<Self> {
-        None
-    }
-
-    fn may_begin(text: &[u8], line_is_there: bool) -> bool {
-        recognise::may_begin_response(text, line_is_there)
-    }
-
-    fn is_partial(&self) -> bool {
-        self.status == Some(206)
-    }
-
-    fn may_follow(_: &[u8]) -> bool {
-        false
-    }
-
-    fn find(text: &[u8], at_start: bool) -> recognise::Found {
-        recognise::find_response(text, at_start)
-    }
-
-    fn common(&self) -> &Head {
-        &self.head
-    }
-
-    fn common_mut(&mut self) -> &mut Head {
-        &mut self.head
-    }
 }
 
 #[cfg(test)]
