@@ -100,6 +100,10 @@ impl<'r> Builder<'r> {
 
     /// Adds a field.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
+        if self.rules.redaction.leaves_header(name) {
+            let (name, value) = (self.part(name), self.part(value));
+            return self.built.fields.push(Field { name, value });
+        }
         // A colon may be missing and another one stand in the value; most are names and no more.
         let is_plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
         let shown = if is_plain { Cow::Borrowed(name) } else { self.rules.redaction.line(name) };

@@ -76,6 +76,13 @@ impl Redaction {
         }
     }
 
+    /// Whether header fields of this name hold nothing that is hidden, so that their values need not
+    /// be looked through.
+    #[must_use]
+    pub fn leaves_header(&self, name: &[u8]) -> bool {
+        self.added.headers.is_empty() && names::is_harmless_header(name)
+    }
+
     /// Whether the value of this query parameter is hidden; the name as it stands in the URL.
     #[must_use]
     pub fn hides_parameter(&self, name: &[u8]) -> bool {

@@ -29,6 +29,30 @@ pub(super) const USUAL_HEADERS: [&str; 15] = [
     "jwtassertion", // identity-aware proxies
 ];
 
+/// Whether this is the name of a header in most messages whose values are neither secret nor hold a
+/// URL: what need not be looked through costs nothing.
+pub(super) fn is_harmless_header(name: &[u8]) -> bool {
+    let names: &[&str] = match name.len() {
+        3 => &["age"],
+        4 => &["host", "date", "etag", "vary"],
+        5 => &["range"],
+        6 => &["accept", "server", "expect", "pragma"],
+        7 => &["expires"],
+        10 => &["connection", "keep-alive"],
+        12 => &["content-type"],
+        13 => {
+            &["cache-control", "last-modified", "accept-ranges", "content-range", "if-none-match"]
+        }
+        14 => &["content-length"],
+        15 => &["accept-encoding", "accept-language"],
+        16 => &["content-encoding", "content-language"],
+        17 => &["transfer-encoding", "if-modified-since"],
+        25 => &["upgrade-insecure-requests"],
+        _ => &[],
+    };
+    names.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+}
+
 /// Whether this is the name of a query parameter or form field that is a secret.
 ///
 /// Among them are names of what is a secret often, not always: `code` is OAuth's (RFC 6749 section
