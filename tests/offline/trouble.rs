@@ -202,3 +202,15 @@ fn a_request_of_whose_head_too_little_was_seen_is_one_that_was_lost() {
     peers.server(&response("b"));
     assert_eq!(watch(&peers).lines(), ["GET /b -> ?", "? -> 200 a", "? -> 200 b"]);
 }
+
+#[test]
+fn the_rest_of_a_method_is_no_method() {
+    let mut peers = Peers::open();
+    peers.client(REQUEST);
+    peers.server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    peers.client("G");
+    peers.unseen();
+    peers.client("ET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+    peers.server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
+    assert_eq!(watch(&peers).lines(), ["GET /a -> 200 a", "? -> 200 b"]);
+}

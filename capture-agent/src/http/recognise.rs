@@ -203,7 +203,10 @@ fn request_line_in(line: &[u8], fresh: bool) -> Option<usize> {
     // What is glued to a known method is the end of a body.
     let known = METHODS.iter().filter(|method| before.ends_with(method)).max_by_key(|m| m.len());
     let method = known.map(|method| method.len());
-    let token = || Some(before.len()).filter(|len| fresh && *len == name && *len <= MAX_METHOD);
+    // After a loss the end of a known one is no method of its own.
+    let is_end = || METHODS.iter().any(|method| method.ends_with(before));
+    let is_token = fresh && before.len() == name && name <= MAX_METHOD;
+    let token = || Some(name).filter(|_| is_token && !is_end());
     let len = method.or_else(token).filter(|len| *len > 0)?;
     Some(tail + before.len() - len)
 }
@@ -315,6 +318,7 @@ mod tests {
         assert_eq!(found(b"abc\nBREW /pot HTTP/1.1\n"), Found::At(4));
         assert_eq!(found(b"abcBREW /pot HTTP/1.1\n"), Found::NotBefore(22));
         assert_eq!(find_request(b"BREW /pot HTTP/1.0\r\n", true), Found::At(0));
+        assert_eq!(find_request(b"ET /x HTTP/1.1\r\n", true), Found::NotBefore(16));
         assert_eq!(found(b"xPROPFIND * HTTP/1.1\r\n"), Found::At(1));
         assert_eq!(found(b"text\nGET /x HTTP/1.1"), Found::NotBefore(5));
         assert_eq!(found(b"say: GET /x\x01 HTTP/1.1\r\n"), Found::NotBefore(23));
