@@ -122,7 +122,7 @@ impl<W: Write + Send + std::fmt::Debug> RawWrite for W {}
 #[derive(Debug)]
 enum Formatter {
     Text(text::Text),
-    Jsonl,
+    Jsonl(jsonl::JsonLines),
 }
 
 impl Output {
@@ -144,7 +144,7 @@ impl Output {
         };
         let format = match format {
             Format::Text => Formatter::Text(text::Text::new(verbosity, colour)),
-            Format::Jsonl => Formatter::Jsonl,
+            Format::Jsonl => Formatter::Jsonl(jsonl::JsonLines::default()),
         };
         let writer = Counting { inner: BufWriter::with_capacity(BUFFER_BYTES, raw), bytes: 0 };
         Ok(Self { format, target, writer, exchanges: 0, flows: 0, messages: 0 })
@@ -155,9 +155,9 @@ impl Output {
     /// # Errors
     /// If it can't be written.
     pub fn write(&mut self, event: &Event) -> Result<(), OutputError> {
-        let result = match &self.format {
+        let result = match &mut self.format {
             Formatter::Text(text) => text.write(event, &mut self.writer),
-            Formatter::Jsonl => jsonl::write(event, &mut self.writer),
+            Formatter::Jsonl(lines) => lines.write(event, &mut self.writer),
         };
         result.map_err(|error| self.failed(error))?;
         match event {
