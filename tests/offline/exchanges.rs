@@ -3,7 +3,7 @@
 use capture_agent::http::Anomaly;
 
 use crate::support::pcap::{ACK, FIN, SYN};
-use crate::support::peers::{MS, Peers, settings, watch, watch_with};
+use crate::support::peers::{MS, Peers, Watch, settings, watch, watch_with};
 
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -221,6 +221,17 @@ fn chunks_go_on_after_a_lost_one_where_nothing_else_can_have_begun() {
     peers.unseen();
     peers.server("5\r\nthree\r\n0\r\n\r\n");
     assert_lines(&peers, &["GET /events -> 200 one [gap 52]", "GET /more -> ?"]);
+}
+
+#[test]
+fn a_flow_takes_little_room_after_bytes_that_were_no_message() {
+    let mut peers = Peers::open();
+    peers.client(&get("/a"));
+    peers.server(&format!("{}}}", ok("a")));
+    let mut watch = Watch::new(settings());
+    watch.see(&peers.seen);
+    assert_eq!(watch.lines(), ["GET /a -> 200 a"]);
+    assert!(watch.engine.memory() < 256, "{}", watch.engine.memory());
 }
 
 #[test]

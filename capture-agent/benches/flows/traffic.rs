@@ -10,7 +10,7 @@ pub(crate) const REQUEST: &[u8] = b"GET /api/items/17?fields=name,price HTTP/1.1
 
 pub(crate) const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\n\
     Date: Tue, 01 Jul 2025 10:00:00 GMT\r\nContent-Type: application/json\r\n\
-    Content-Length: 60\r\nConnection: keep-alive\r\nETag: \"5f3c-17\"\r\n\r\n\
+    Content-Length: 62\r\nConnection: keep-alive\r\nETag: \"5f3c-17\"\r\n\r\n\
     {\"id\":17,\"name\":\"kettle\",\"price\":1999,\"stock\":4,\"tags\":[\"a\"]}\n";
 
 /// The head of a response whose body does not end.

@@ -214,6 +214,10 @@ impl Handler<RequestHead> for Requests<'_> {
         self.0.dialogue.has_no_answer_to_last()
     }
 
+    fn awaits_tunnel(&self) -> bool {
+        self.0.dialogue.awaits_tunnel()
+    }
+
     fn end(&mut self, time: Timestamp) {
         self.read(|request| request.end(time));
         self.0.pass();
@@ -333,6 +337,10 @@ impl Handler<ResponseHead> for Responses<'_> {
     fn is_alone(&self) -> bool {
         let dialogue = &self.0.dialogue;
         dialogue.answers.back().is_some_and(|answer| is_last_word(dialogue, answer.fate))
+    }
+
+    fn awaits_tunnel(&self) -> bool {
+        false
     }
 
     fn end(&mut self, time: Timestamp) {

@@ -55,14 +55,20 @@ impl Dialogue {
     }
 
     /// Bytes of memory that the dialogue takes beyond its own size.
-    pub(super) const fn memory(&self) -> usize {
-        self.memory
+    pub(super) fn memory(&self) -> usize {
+        // What waits is counted with its own size; there may be room for more.
+        let asks = self.asks.capacity() - self.asks.len();
+        let answers = self.answers.capacity() - self.answers.len();
+        self.memory + asks * size_of::<Ask>() + answers * size_of::<Answer>()
     }
 
     /// A request has begun; the server has spoken until there.
     pub(super) fn ask(&mut self, message: Message<RequestHead>, start: Start, answered_until: u64) {
         let after_loss = self.loss_before(start, answered_until);
         self.memory += size_of::<Ask>();
+        if self.asks.capacity() == 0 {
+            self.asks.reserve_exact(1); // most clients wait for each answer
+        }
         self.asks.push_back(Ask {
             id: self.next_ask,
             message,
@@ -80,6 +86,9 @@ impl Dialogue {
     pub(super) fn answer(&mut self, start: Start) -> Option<&mut Answer> {
         if self.answers.back().is_none_or(|last| last.message.is_some()) {
             self.memory += size_of::<Answer>();
+            if self.answers.capacity() == 0 {
+                self.answers.reserve_exact(1);
+            }
             // What was lost before the request was sent can't have been its answer.
             let lost = std::mem::take(&mut self.responses_lost);
             let after_loss = lost && self.may_have_lost_answers_before(start);
@@ -120,6 +129,14 @@ impl Dialogue {
     /// Whether the client, which does not pipeline, waits for the answer to what it says now.
     pub(super) fn has_no_answer_to_last(&self) -> bool {
         !self.habits.pipelines && self.asks.back().is_some_and(|last| last.fate == AskFate::Open)
+    }
+
+    /// Whether the last request wants to end HTTP, and has no answer yet.
+    pub(super) fn awaits_tunnel(&self) -> bool {
+        self.asks.back().filter(|last| last.fate == AskFate::Open).is_some_and(|last| {
+            let head = &last.message.head;
+            head.method() == b"CONNECT" || head.head().value("upgrade").is_some()
+        })
     }
 
     /// The request that a response answers.

@@ -21,6 +21,8 @@ pub(in crate::http) trait Handler<H> {
     fn lost(&mut self, place: Place, len: u64);
     /// Whether what comes after lost bytes can be of no other message than this one.
     fn is_alone(&self) -> bool;
+    /// Whether what comes may be of a tunnel that the other direction has yet to open.
+    fn awaits_tunnel(&self) -> bool;
     /// The message is there to its last byte.
     fn end(&mut self, time: Timestamp);
     /// No more will be known of the message.

@@ -161,8 +161,9 @@ impl Parser {
         }
         self.memory.strayed = true;
         self.lose_step(Loss::Possible, handler);
-        // It may turn out to be a tunnel that was not waited for.
-        self.state = State::Seeking(Box::new(Seek::counting()));
+        if handler.awaits_tunnel() {
+            self.state = State::Seeking(Box::new(Seek::counting()));
+        }
         self.data(start.offset, text, arrival, rules, handler);
         self.offset = after;
     }
