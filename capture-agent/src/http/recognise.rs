@@ -159,9 +159,9 @@ pub(super) fn may_begin_response(text: &[u8], line_is_there: bool) -> bool {
 
 /// Whether bytes where a body may be are the start of a response's head, as far as they are there.
 pub(super) fn looks_like_status_line(text: &[u8]) -> bool {
-    text.iter().zip(b"HTTP/1.d ddd ").all(|(byte, pattern)| match pattern {
+    text.iter().zip(b"HTTP/1.d ddde").all(|(byte, pattern)| match pattern {
         b'd' => byte.is_ascii_digit(),
-        b' ' => matches!(byte, b' ' | b'\r' | b'\n'),
+        b'e' => matches!(byte, b' ' | b'\r' | b'\n'),
         _ => byte == pattern,
     })
 }
@@ -330,6 +330,7 @@ mod tests {
         assert_eq!(found(b"abcHTTP/1.1 200 OK\r\n"), Found::At(3));
         assert_eq!(found(b"HTTP/1.x HTTP/1.0 404\r\n"), Found::At(9));
         assert_eq!(found(b"abcHTTP/1.1 20"), Found::NotBefore(3));
+        assert_eq!(found(b"HTTP/1.1\n"), Found::NotBefore(9));
         assert_eq!(found(b"abcHTTP/1.1 200 OK\r"), Found::NotBefore(3));
         assert_eq!(found(b"abcHTT"), Found::NotBefore(3));
         assert_eq!(found(b"about HTTP/1.1 and more"), Found::NotBefore(23));

@@ -221,7 +221,7 @@ impl Sent<'_> {
 /// How what is said becomes segments.
 struct Way {
     dice: Dice,
-    /// Whether some are lost, all in one place.
+    /// Whether some are lost, next to each other in one direction.
     lossy: bool,
     /// Whether, cut again, they come twice or in another order here and there: then those of a
     /// turn all come at one time, since time has to stay with the bytes.
@@ -257,7 +257,9 @@ impl Way {
         let opened = wire.sent.iter().take_while(|sent| sent.flags.syn()).count();
         if self.lossy && wire.sent.len() > opened {
             let first = opened + self.dice.roll(wire.sent.len() - opened);
-            let lost = first..(first + 1 + self.dice.roll(4)).min(wire.sent.len());
+            let speaker = wire.sent[first].speaker;
+            let turn = wire.sent[first..].iter().take_while(|sent| sent.speaker == speaker);
+            let lost = first..first + turn.take(1 + self.dice.roll(4)).count();
             wire.sent.drain(lost);
         }
         if self.ends_well {
