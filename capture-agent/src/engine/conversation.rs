@@ -251,18 +251,22 @@ impl Conversation {
         side.stream.accept(segment, mark, &desk.settings.stream, &mut |_| {});
     }
 
-    /// Gives up holes that have been open for too long.
+    /// Gives up holes that have been open for too long, each as of when its time was over, however
+    /// late that is noticed.
     pub(super) fn expire_holes(&mut self, desk: &mut Desk, listener: &mut impl Listener) {
-        if self.is_closed() {
-            return;
-        }
         let (now, rules) = (desk.now, desk.settings.stream);
-        for direction in Direction::BOTH {
-            self.with_stream(direction, desk, listener, |stream, sink| {
-                stream.expire(now, &rules, sink);
-            });
+        while let Some(since) = self.tally().hole_since {
+            if now.nanos_since(since) < rules.hole_ns {
+                break;
+            }
+            let due = Timestamp(since.as_nanos().saturating_add(rules.hole_ns));
+            for direction in Direction::BOTH {
+                self.with_stream(direction, desk, listener, |stream, sink| {
+                    stream.expire(due, &rules, sink);
+                });
+            }
+            self.end_where_finished(due, desk, listener);
         }
-        self.end_where_finished(now, desk, listener);
     }
 
     /// Passes on the end of a direction that has come to it; the end of both ends the flow.

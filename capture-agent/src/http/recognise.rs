@@ -101,6 +101,9 @@ pub(super) fn first_line(text: &[u8]) -> &[u8] {
 /// Version 2 of the PROXY protocol begins with this, and with empty lines before it.
 const PROXY_V2: &[u8] = b"\0\r\nQUIT\n";
 
+/// Bytes by which such a preamble is told from what is none.
+pub(super) const PREAMBLE_BYTES: usize = PROXY_V2.len();
+
 /// Whether bytes before the first request say for whom a proxy has opened the connection (the PROXY
 /// protocol, versions 1 and 2): HTTP follows.
 pub(super) fn is_proxy_preamble(text: &[u8]) -> bool {

@@ -39,7 +39,8 @@ impl Parser {
         self.buffer.extend_from_slice(fresh);
         let line_was_there = self.line_is_there;
         self.line_is_there |= memchr::memchr(b'\n', fresh).is_some();
-        if !line_was_there && !H::may_begin(&self.buffer, self.line_is_there) {
+        let is_new = !line_was_there || known < recognise::PREAMBLE_BYTES;
+        if is_new && !H::may_begin(&self.buffer, self.line_is_there) {
             let text = std::mem::take(&mut self.buffer);
             self.not_a_head(&text, arrival, rules, handler);
             return bytes.get(room..).unwrap_or_default();
