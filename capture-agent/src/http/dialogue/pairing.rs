@@ -13,7 +13,9 @@
 //! - Counting: in a turn that is over, requests and responses are as many. What comes before the
 //!   first loss pairs from the front, what comes after the last one from the back.
 //!
-//! Invariant: where none of these tells, the response and the requests in doubt stay alone.
+//! Invariant: where none of these tells, the response and the requests in doubt stay alone. One thing
+//! can't be known: a client that pipelines, and of whose requests just those were lost that would
+//! have shown it, looks like one that does not.
 
 use super::Dialogue;
 use super::message::{Answer, AnswerFate, Ask, AskFate};
