@@ -137,12 +137,15 @@ impl Conversation {
             bytes: up.bytes + down.bytes,
             gap_bytes: up.gap_bytes + down.gap_bytes,
             memory: held + self.http.as_ref().map_or(0, |http| http.memory()),
-            hole_since: match self.closed {
-                None => sides.iter().filter_map(|side| side.stream.hole_since()).min(),
-                // What strays leave out is nobody's loss.
-                Some(_) => None,
-            },
+            hole_since: self.hole_since(),
         }
+    }
+
+    /// Since when a hole is open, in either direction.
+    fn hole_since(&self) -> Option<Timestamp> {
+        // What strays leave out is nobody's loss.
+        let sides = [&self.to_server, &self.to_client].into_iter().filter(|_| !self.is_closed());
+        sides.filter_map(|side| side.stream.hole_since()).min()
     }
 
     pub(super) const fn is_closed(&self) -> bool {
@@ -255,7 +258,7 @@ impl Conversation {
     /// late that is noticed.
     pub(super) fn expire_holes(&mut self, desk: &mut Desk, listener: &mut impl Listener) {
         let (now, rules) = (desk.now, desk.settings.stream);
-        while let Some(since) = self.tally().hole_since {
+        while let Some(since) = self.hole_since() {
             if now.nanos_since(since) < rules.hole_ns {
                 break;
             }

@@ -97,8 +97,9 @@ impl Intake {
         let (transfer, content) = decoders(head, message.is_partial(), rules, body, anomalies);
         let wanted = rules.keep_body_bytes > 0 || rules.list_forms.is_some();
         // Which one of several counts, servers do not agree on.
-        let mut types = head.values("content-type").filter(|_| wanted);
-        let form = types.find_map(|value| Form::of(value, rules.list_forms));
+        let form =
+            || head.values("content-type").find_map(|value| Form::of(value, rules.list_forms));
+        let form = if wanted { form() } else { None };
         if transfer.is_none() && content.is_none() && form.is_none() {
             return None;
         }

@@ -52,9 +52,7 @@ impl Parser {
         self.state = State::in_body(body);
         let Some(start) = self.start.take() else { return };
         let held = std::mem::take(&mut self.buffer);
-        let after = self.offset;
-        self.data(start.offset, &held, start.arrival, rules, handler);
-        self.offset = after;
+        self.replay(start, &held, start.arrival, rules, handler);
     }
 
     pub(super) fn take_body<'a, H>(
@@ -127,9 +125,7 @@ impl Parser {
             handler.broken_off(Seen::Gap);
             self.lose_step(Loss::Possible, handler);
         }
-        let after = self.offset;
-        self.data(start.offset, &text, start.arrival, rules, handler);
-        self.offset = after;
+        self.replay(start, &text, start.arrival, rules, handler);
         &[]
     }
 

@@ -143,13 +143,10 @@ impl Parser {
         handler: &mut impl Handler<H>,
     ) {
         let Some(start) = self.start.take() else { return };
-        let after = self.offset;
         if self.is_undecided() && H::may_follow(text) {
             self.memory.after_empty_line = false;
             self.state = State::Seeking(Box::default());
-            self.data(start.offset, text, arrival, rules, handler);
-            self.offset = after;
-            return;
+            return self.replay(start, text, arrival, rules, handler);
         }
         if self.is_undecided() {
             if !handler.headless(start) {
@@ -165,8 +162,7 @@ impl Parser {
         if handler.awaits_tunnel() {
             self.state = State::Seeking(Box::new(Seek::counting()));
         }
-        self.data(start.offset, text, arrival, rules, handler);
-        self.offset = after;
+        self.replay(start, text, arrival, rules, handler);
     }
 
     /// The head is too long: what came of it is kept, and the next one is looked for.

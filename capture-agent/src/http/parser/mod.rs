@@ -299,6 +299,20 @@ impl Parser {
         bytes.get(bytes.len() - found.left..).unwrap_or_default()
     }
 
+    /// Takes bytes that were held back, in the state that they have led to.
+    fn replay<H: Parse>(
+        &mut self,
+        start: Start,
+        held: &[u8],
+        arrival: Arrival,
+        rules: &HeadRules,
+        handler: &mut impl Handler<H>,
+    ) {
+        let after = self.offset;
+        self.data(start.offset, held, arrival, rules, handler);
+        self.offset = after;
+    }
+
     fn lose_step<H>(&mut self, loss: Loss, handler: &mut impl Handler<H>) {
         self.buffer = Vec::new();
         self.start = None;
