@@ -6,13 +6,13 @@ use std::fmt;
 
 use serde::Serialize as _;
 
-/// Declares the anomalies once: the enum, and the list of all.
+/// Declares what can be odd about something, once: the enum, the list of all, and the set of them.
 macro_rules! anomalies {
-    ($($(#[$meta:meta])+ $name:ident,)+) => {
-        /// What is odd about an exchange.
+    ($(#[$of:meta])+ ; $($(#[$meta:meta])+ $name:ident,)+) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
         #[serde(rename_all = "snake_case")]
         #[repr(u8)]
+        $(#[$of])+
         pub enum Anomaly {
             $($(#[$meta])+ $name,)+
         }
@@ -21,10 +21,47 @@ macro_rules! anomalies {
             /// All there are, in their order.
             pub const ALL: &[Self] = &[$(Self::$name),+];
         }
+
+        const _: () = assert!(Anomaly::ALL.len() <= u32::BITS as usize);
+
+        /// A set of anomalies.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Anomalies(u32);
+
+        impl Anomalies {
+            /// Adds one.
+            pub const fn add(&mut self, anomaly: Anomaly) {
+                self.0 |= 1 << anomaly as u32;
+            }
+
+            /// Takes one out.
+            pub const fn remove(&mut self, anomaly: Anomaly) {
+                self.0 &= !(1 << anomaly as u32);
+            }
+
+            /// Adds those of another set.
+            pub const fn extend(&mut self, other: Self) {
+                self.0 |= other.0;
+            }
+
+            /// Whether this one is among them.
+            #[must_use]
+            pub const fn contains(self, anomaly: Anomaly) -> bool {
+                self.0 & (1 << anomaly as u32) != 0
+            }
+
+            /// Those in the set, each once.
+            pub fn iter(self) -> impl Iterator<Item = Anomaly> {
+                Anomaly::ALL.iter().copied().filter(move |anomaly| self.contains(*anomaly))
+            }
+        }
     };
 }
+pub(super) use anomalies;
 
 anomalies! {
+    /// What is odd about an exchange.
+    ;
     /// Content-Length beside Transfer-Encoding (RFC 9112 section 6.1): the latter stands.
     LengthAndTransferEncoding,
     /// Content-Length that is no number, or none that fits in 64 bits (RFC 9110 section 8.6).
@@ -99,40 +136,6 @@ anomalies! {
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
-    }
-}
-
-const _: () = assert!(Anomaly::ALL.len() <= u32::BITS as usize);
-
-/// A set of anomalies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Anomalies(u32);
-
-impl Anomalies {
-    /// Adds one.
-    pub const fn add(&mut self, anomaly: Anomaly) {
-        self.0 |= 1 << anomaly as u32;
-    }
-
-    /// Takes one out.
-    pub const fn remove(&mut self, anomaly: Anomaly) {
-        self.0 &= !(1 << anomaly as u32);
-    }
-
-    /// Adds those of another set.
-    pub const fn extend(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    /// Whether this one is among them.
-    #[must_use]
-    pub const fn contains(self, anomaly: Anomaly) -> bool {
-        self.0 & (1 << anomaly as u32) != 0
-    }
-
-    /// Those in the set, each once.
-    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
-        Anomaly::ALL.iter().copied().filter(move |anomaly| self.contains(*anomaly))
     }
 }
 

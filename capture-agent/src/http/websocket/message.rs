@@ -2,14 +2,13 @@
 
 use super::Opcode;
 use crate::http::State;
+use crate::http::anomaly::anomalies;
 use crate::segment::Timestamp;
 
-/// What is odd about a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "WebSocketAnomaly")]
-#[repr(u8)]
-pub enum Anomaly {
+anomalies! {
+    /// What is odd about a message.
+    #[schemars(rename = "WebSocketAnomaly")]
+    ;
     /// The client did not mask it (RFC 6455 section 5.1).
     UnmaskedClientFrame,
     /// The server masked it (RFC 6455 section 5.1).
@@ -43,38 +42,11 @@ pub enum Anomaly {
     ContextLost,
 }
 
-impl Anomaly {
-    const ALL: [Self; 15] = [
-        Self::UnmaskedClientFrame,
-        Self::MaskedServerFrame,
-        Self::ReservedBits,
-        Self::ReservedOpcode,
-        Self::NonMinimalLength,
-        Self::ImpossibleLength,
-        Self::FragmentedControl,
-        Self::LongControl,
-        Self::UnexpectedContinuation,
-        Self::InterruptedMessage,
-        Self::InvalidUtf8,
-        Self::InvalidClose,
-        Self::MalformedDeflate,
-        Self::DecodingLimit,
-        Self::ContextLost,
-    ];
-}
-
-/// A set of anomalies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Anomalies(u32);
-
 impl Anomalies {
     pub(super) fn add_if(&mut self, holds: bool, anomaly: Anomaly) {
-        self.0 |= u32::from(holds) << anomaly as u32;
-    }
-
-    /// Those in the set, each once.
-    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
-        Anomaly::ALL.into_iter().filter(move |anomaly| self.0 & (1 << *anomaly as u32) != 0)
+        if holds {
+            self.add(anomaly);
+        }
     }
 }
 
