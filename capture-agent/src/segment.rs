@@ -147,6 +147,18 @@ impl TcpFlags {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IfaceId(pub u32);
 
+/// Why a segment's payload is shorter than it was on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// The rest was not seen: nothing is missing, or the capture was cut at a snap length.
+    #[default]
+    Unseen,
+    /// The rest was seen and left in the kernel on purpose: the flow's budget was used up.
+    Elided,
+    /// The rest was seen, and lost by the agent itself: it could not keep up.
+    Dropped,
+}
+
 /// One TCP segment as a source saw it.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
@@ -168,8 +180,12 @@ pub struct Segment<'a> {
     pub window: u16,
     /// Payload as far as it was captured.
     pub payload: &'a [u8],
-    /// Payload bytes on the wire: more than `payload` where the capture was cut at a snap length.
+    /// Payload bytes on the wire: more than `payload` where the rest is `missing`.
     pub wire_len: u32,
+    /// Why the rest of the payload is not there.
+    pub missing: Missing,
+    /// Control group (version 2) of the local socket, 0 where that is not known.
+    pub cgroup: u64,
 }
 
 impl Segment<'_> {

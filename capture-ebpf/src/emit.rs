@@ -44,6 +44,7 @@ pub(crate) fn emit(packet: &impl Packet, segment: &Segment) -> Result<(), Verdic
             break;
         }
         header.payload_len = LARGEST;
+        header.wire_len = LARGEST;
         header.tcp_flags &= !(FIN | RST);
         record::<{ LARGEST as usize }>(packet, &header, offset)?;
         let syn = u32::from(header.tcp_flags & SYN != 0);
@@ -53,6 +54,7 @@ pub(crate) fn emit(packet: &impl Packet, segment: &Segment) -> Result<(), Verdic
         left -= LARGEST;
     }
     header.payload_len = left;
+    header.wire_len = left;
     match left {
         0 => record::<0>(packet, &header, offset),
         1..=256 => record::<256>(packet, &header, offset),

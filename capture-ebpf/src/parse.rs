@@ -8,7 +8,7 @@
 //! `payload_offset + payload_len` is within the frame.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use capture_ebpf::{RecordHeader, Verdict};
+use capture_ebpf::{RecordHeader, Verdict, missing};
 
 use crate::packet::Packet;
 
@@ -165,8 +165,10 @@ fn tcp(packet: &impl Packet, transport: &Transport) -> Result<Segment, Verdict> 
         header: RecordHeader {
             // SAFETY: the helper takes nothing and reads a clock.
             time_ns: unsafe { bpf_ktime_get_ns() },
+            cgroup: 0,
             ifindex: packet.ifindex(),
             payload_len: transport.end - payload_offset,
+            wire_len: transport.end - payload_offset,
             seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
             ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
             src_addr: transport.src_addr,
@@ -176,6 +178,8 @@ fn tcp(packet: &impl Packet, transport: &Transport) -> Result<Segment, Verdict> 
             window: u16::from_be_bytes([header[14], header[15]]),
             tcp_flags: header[13] & 0x3f,
             hook: packet.hook() as u8,
+            missing: missing::NOTHING,
+            reserved: [0; 3],
         },
         payload_offset,
     })

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
+use capture_agent::segment::{Endpoint, IfaceId, Missing, Segment, SeqNum, TcpFlags, Timestamp};
 use capture_agent::stream::{Chunk, Counters, Deliver, Mark, Overlap, Rules, Stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -285,6 +285,8 @@ impl Bench {
             window: 0,
             payload,
             wire_len: payload.len() as u32,
+            missing: Missing::Unseen,
+            cgroup: 0,
         };
         let mark = Mark { time: segment.time, ..Mark::default() };
         self.act(|stream, rules, sink| stream.accept(&segment, mark, rules, sink));

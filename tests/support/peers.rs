@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{EngineCounters, Event, Exchange, FlowSummary, WebSocketMessage};
 use capture_agent::http::{Message, State};
-use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
+use capture_agent::segment::{Endpoint, IfaceId, Missing, Segment, SeqNum, TcpFlags, Timestamp};
 
 use super::pcap::{ACK, ETHERNET, FIN, Order, Pcap, RST, SYN, Tcp, Variant};
 
@@ -36,6 +36,8 @@ impl Seen {
             window: self.tcp.window,
             payload: &self.tcp.payload,
             wire_len: self.tcp.payload.len() as u32,
+            missing: Missing::Unseen,
+            cgroup: 0,
         }
     }
 }

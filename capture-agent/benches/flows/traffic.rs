@@ -2,7 +2,7 @@
 
 use capture_agent::engine::Engine;
 use capture_agent::listener::Listener;
-use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
+use capture_agent::segment::{Endpoint, IfaceId, Missing, Segment, SeqNum, TcpFlags, Timestamp};
 
 pub(crate) const REQUEST: &[u8] = b"GET /api/items/17?fields=name,price HTTP/1.1\r\n\
     Host: shop.example.com\r\nUser-Agent: curl/8.5.0\r\nAccept: application/json\r\n\
@@ -107,9 +107,22 @@ const fn segment<'a>(
     flags: TcpFlags,
     payload: &'a [u8],
 ) -> Segment<'a> {
-    let wire_len = payload.len() as u32;
+    let (wire_len, missing) = (payload.len() as u32, Missing::Unseen);
     let (time, iface, window) = (Timestamp(0), IfaceId(0), 64_240);
-    Segment { time, iface, src, dst, seq, ack, flags, window, payload, wire_len }
+    Segment {
+        time,
+        iface,
+        src,
+        dst,
+        seq,
+        ack,
+        flags,
+        window,
+        payload,
+        wire_len,
+        missing,
+        cgroup: 0,
+    }
 }
 
 /// An engine, who listens to it, and the time by its packets.

@@ -3,6 +3,7 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use capture_agent::engine::Engine;
 use capture_agent::event::{Event, SourcePackets};
 use capture_agent::output::queue::{self, Sender};
@@ -28,7 +29,8 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let config = config(args)?;
     let outputs = open_outputs(&args.common)?;
-    let (mut source, reader) = LiveSource::open(&config)?;
+    let (mut source, mut readers) = LiveSource::open(&config)?;
+    let reader = readers.pop().context("the source has no reader")?;
     if !args.common.quiet {
         for attachment in source.attachments() {
             eprintln!("capturing on {attachment}, port {}", args.port);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::segment::{Endpoint, IfaceId, TcpFlags};
+use crate::segment::{Endpoint, IfaceId, Missing, TcpFlags};
 
 /// A stream and what came out of it.
 struct Bench {
@@ -57,6 +57,8 @@ fn segment(seq: u32, wire_len: u32, payload: &[u8]) -> Segment<'_> {
         window: 0,
         payload,
         wire_len,
+        missing: Missing::Unseen,
+        cgroup: 0,
     }
 }
 

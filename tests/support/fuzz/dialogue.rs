@@ -10,7 +10,7 @@ use capture_agent::event::Exchange;
 use capture_agent::flow::Direction;
 use capture_agent::http::form::ListRules;
 use capture_agent::http::{HttpRules, Message, State, direction_of};
-use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
+use capture_agent::segment::{Endpoint, IfaceId, Missing, Segment, SeqNum, TcpFlags, Timestamp};
 
 use super::cursor::Cursor;
 use super::warden::{Record, Warden};
@@ -310,6 +310,8 @@ impl Way {
                 window: 0,
                 payload: bytes,
                 wire_len: bytes.len() as u32,
+                missing: Missing::Unseen,
+                cgroup: 0,
             });
         }
         warden.finish()

@@ -4,7 +4,7 @@
 use capture_agent::engine::Settings;
 use capture_agent::http::HttpRules;
 use capture_agent::http::head::HeadRules;
-use capture_agent::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags, Timestamp};
+use capture_agent::segment::{Endpoint, IfaceId, Missing, Segment, SeqNum, TcpFlags, Timestamp};
 use capture_agent::selection::PortSet;
 use capture_agent::stream::{Deliver, Overlap, Rules};
 
@@ -119,6 +119,8 @@ fn say(
         window: 0,
         payload,
         wire_len,
+        missing: Missing::Unseen,
+        cgroup: 0,
     };
     ends[speaker].next = seq.wrapping_add(segment.seq_len());
     warden.segment(&segment);

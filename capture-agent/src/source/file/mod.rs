@@ -41,7 +41,7 @@ use self::input::Format;
 use self::ip::Ip;
 use self::window::Window;
 use super::{Item, Verdicts};
-use crate::segment::{IfaceId, Segment, Timestamp};
+use crate::segment::{IfaceId, Missing, Segment, Timestamp};
 use crate::selection::Selection;
 
 /// A record that claims more is damage, and must not make the reader hold what it claims. The
@@ -176,6 +176,8 @@ impl FileSource {
             window: tcp.window,
             payload: buffer.get(tcp.payload).unwrap_or_default(),
             wire_len: tcp.wire_len,
+            missing: Missing::Unseen,
+            cgroup: 0,
         })))
     }
 

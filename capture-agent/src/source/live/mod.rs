@@ -98,11 +98,12 @@ pub struct LiveSource {
 }
 
 impl LiveSource {
-    /// Loads the kernel half and attaches it; segments come from the reader from now on.
+    /// Loads the kernel half and attaches it; segments come from the readers from now on. Both
+    /// directions of a flow come from the same one.
     ///
     /// # Errors
     /// What is wrong with the interfaces, the process's privileges, or the kernel.
-    pub fn open(config: &LiveConfig) -> Result<(Self, RingReader), LiveError> {
+    pub fn open(config: &LiveConfig) -> Result<(Self, Vec<RingReader>), LiveError> {
         let ifaces = iface::find(&config.ifaces)?;
         let object = KERNEL_HALF.ok_or(LiveError::NoKernelHalf)?;
         privilege::check()?;
@@ -117,7 +118,7 @@ impl LiveSource {
         let verdicts = PerCpuArray::try_from(take_map(&mut ebpf, map::VERDICTS)?)
             .map_err(map_error(map::VERDICTS))?;
         let names = ifaces.iter().map(|iface| (IfaceId(iface.index), Arc::from(&*iface.name)));
-        let reader = RingReader::new(ring, names.collect());
+        let readers = vec![RingReader::new(ring, names.collect())];
 
         let mut links = Links::default();
         let attachments = ifaces
@@ -127,7 +128,7 @@ impl LiveSource {
                 links.attach(&mut ebpf, iface, &hooks, config.tc)
             })
             .collect::<Result<_, _>>()?;
-        Ok((Self { links, ebpf, attachments, verdicts }, reader))
+        Ok((Self { links, ebpf, attachments, verdicts }, readers))
     }
 
     /// What was attached where.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
-use capture_ebpf::{READER_PERIOD_MS, RecordHeader};
+use capture_ebpf::{READER_PERIOD_MS, RecordHeader, missing};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::LiveError;
 use super::clock::Clock;
-use crate::segment::{Endpoint, IfaceId, Segment, SeqNum, TcpFlags};
+use crate::segment::{Endpoint, IfaceId, Missing, Segment, SeqNum, TcpFlags};
 use crate::source::Item;
 
 /// Records in one batch at most: some milliseconds of work.
@@ -101,7 +101,13 @@ fn segment<'a>(record: &'a [u8], clock: &Clock) -> Option<Segment<'a>> {
         flags: TcpFlags(header.tcp_flags),
         window: header.window,
         payload,
-        wire_len: header.payload_len,
+        wire_len: header.wire_len,
+        missing: match header.missing {
+            missing::ELIDED => Missing::Elided,
+            missing::DROPPED => Missing::Dropped,
+            _ => Missing::Unseen,
+        },
+        cgroup: header.cgroup,
     })
 }
 
@@ -113,8 +119,10 @@ mod tests {
     fn record(payload_len: u32, payload: &[u8]) -> Vec<u8> {
         let mut record = Vec::new();
         record.extend(7_000_u64.to_ne_bytes());
+        record.extend(99_u64.to_ne_bytes());
         record.extend(3_u32.to_ne_bytes());
         record.extend(payload_len.to_ne_bytes());
+        record.extend(1_000_u32.to_ne_bytes());
         record.extend(0xffff_fff0_u32.to_ne_bytes());
         record.extend(42_u32.to_ne_bytes());
         record.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 5]);
@@ -122,7 +130,7 @@ mod tests {
         record.extend(51_234_u16.to_ne_bytes());
         record.extend(80_u16.to_ne_bytes());
         record.extend(512_u16.to_ne_bytes());
-        record.extend([0x18, 1]);
+        record.extend([0x18, 1, missing::ELIDED, 0, 0, 0]);
         record.extend(payload);
         record
     }
@@ -139,7 +147,8 @@ mod tests {
         assert_eq!((segment.seq, segment.ack), (SeqNum(0xffff_fff0), SeqNum(42)));
         assert_eq!(segment.flags, TcpFlags::PSH.with(TcpFlags::ACK));
         assert_eq!(segment.window, 512);
-        assert_eq!((segment.payload, segment.wire_len), (&b"GET"[..], 3));
+        assert_eq!((segment.payload, segment.wire_len), (&b"GET"[..], 1_000));
+        assert_eq!((segment.missing, segment.cgroup), (Missing::Elided, 99));
     }
 
     #[test]
