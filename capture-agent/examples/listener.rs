@@ -15,7 +15,7 @@ use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{Exchange, FlowSummary, WebSocketMessage};
 use capture_agent::flow::{CloseReason, Direction};
 use capture_agent::listener::{Data, FlowView, Listener};
-use capture_agent::selection::{PortSet, Selection};
+use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::Item;
 use capture_agent::source::file::FileSource;
 
@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Reads a capture file, and writes what happens to `out`.
 pub(crate) fn listen(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let everything = Selection { ports: PortSet::any(), hosts: Vec::new() };
+    let everything = Selection { ports: PortSet::any(), hosts: Vec::new(), sample: Sample::ALL };
     let mut source = FileSource::open(file, everything)?;
     // A flow goes by itself after a minute of silence; a direction of which the receiver leaves
     // 64 KiB unacknowledged is worth a warning. A file shows every acknowledgement, a live capture

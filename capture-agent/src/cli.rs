@@ -2,18 +2,20 @@
 
 mod engine;
 mod http;
+mod kernel;
 mod single;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use capture_agent::output::{Format, Target};
-use capture_agent::selection::{HostNet, PortSet};
+use capture_agent::selection::{HostNet, PortSet, Sample};
 use capture_agent::source::live::{HookChoice, KernelLogLevel, TcAttach};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use engine::EngineArgs;
 pub(crate) use http::HttpArgs;
+pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use single::{FlowsArgs, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -66,6 +68,9 @@ pub(crate) struct RunArgs {
     /// Show the kernel half's own log on standard error
     #[arg(long, value_name = "LEVEL")]
     pub(crate) kernel_log: Option<KernelLogLevel>,
+    /// How the kernel half hands segments over.
+    #[command(flatten, next_help_heading = "From the kernel")]
+    pub(crate) kernel: KernelArgs,
     /// What both commands have.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -103,6 +108,9 @@ pub(crate) struct CommonArgs {
     /// Only TCP from or to these addresses or networks; may be given several times
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) host: Vec<HostNet>,
+    /// Only one flow in N, as 1/N: whole flows, the same ones each time
+    #[arg(long, value_name = "1/N", default_value = "1/1")]
+    pub(crate) sample: Sample,
     /// Format of standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: FormatArg,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use capture_ebpf::{Governor, Hook, Verdict};
+
 use crate::flow::{CloseReason, FlowId};
 use crate::http;
 use crate::segment::{Endpoint, Timestamp};
-use crate::source::Verdicts;
+use crate::source::{HandedOver, Packets, Verdicts};
 use crate::stream;
 
 /// Which flow an event is of.
@@ -96,13 +98,39 @@ pub struct EngineCounters {
     pub messages: u64,
 }
 
-/// Packets that a source saw, by what it did with them.
+/// Packets that a source saw, and what it did with them.
 #[derive(Clone, Debug)]
 pub struct SourcePackets {
     /// The hook, or `file`.
     pub source: &'static str,
-    /// What it did with them.
-    pub verdicts: Verdicts,
+    /// All of them.
+    pub packets: Packets,
+    /// Of a hook, those on each CPU.
+    pub cpus: Vec<Packets>,
+}
+
+impl SourcePackets {
+    /// The packets of capture files, which are handed over as one segment each.
+    #[must_use]
+    pub fn of_files(verdicts: Verdicts) -> Self {
+        let records = verdicts.count(Verdict::HandedOver);
+        let handed_over = HandedOver { records, ..HandedOver::default() };
+        let packets = Packets { seen: verdicts.sum(), verdicts, handed_over };
+        Self { source: "file", packets, cpus: Vec::new() }
+    }
+
+    /// The packets of a hook, those on each CPU.
+    #[must_use]
+    pub fn of_hook(hook: Hook, cpus: Vec<Packets>) -> Self {
+        let source = match hook {
+            Hook::TcIngress => "tc_ingress",
+            Hook::TcEgress => "tc_egress",
+            Hook::XdpIngress => "xdp_ingress",
+        };
+        let mut packets = Packets::default();
+        cpus.iter().for_each(|cpu| packets.merge(cpu));
+        Self { source, packets, cpus }
+    }
 }
 
 /// Events that did not reach the outputs.
@@ -142,6 +170,8 @@ pub struct Stats {
     pub time: Timestamp,
     /// What the sources saw.
     pub packets: Vec<SourcePackets>,
+    /// How full the rings were, one for each worker; none for capture files.
+    pub governors: Vec<Governor>,
     /// What the engine made of it.
     pub engine: EngineCounters,
     /// What was left out on the way to the outputs.

@@ -5,7 +5,10 @@
 //! either of its addresses is in one of them.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
 use std::str::FromStr;
+
+use capture_ebpf::flow_hash;
 
 use crate::segment::Endpoint;
 
@@ -24,6 +27,9 @@ pub enum SelectionError {
     /// A prefix longer than its address.
     #[error("the prefix length of '{0}' is longer than the address")]
     PrefixLength(String),
+    /// Not a share of the flows.
+    #[error("'{0}' is not a share like 1/100")]
+    Sample(String),
 }
 
 /// A set of TCP ports.
@@ -173,13 +179,45 @@ impl FromStr for HostNet {
     }
 }
 
-/// Ports and hosts together.
+/// One flow in so many: the same flows whenever and wherever they are captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample(NonZeroU32);
+
+impl Sample {
+    /// Every flow.
+    pub const ALL: Self = Self(NonZeroU32::MIN);
+
+    /// How many flows there are for each that is taken.
+    #[must_use]
+    pub const fn one_in(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+impl FromStr for Sample {
+    type Err = SelectionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let one_in = text.strip_prefix("1/").and_then(|one_in| one_in.parse().ok());
+        one_in.map(Self).ok_or_else(|| SelectionError::Sample(text.to_owned()))
+    }
+}
+
+/// Ports, hosts and sample together.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// Ports, on either end.
     pub ports: PortSet,
     /// Hosts, on either end; every host where empty.
     pub hosts: Vec<HostNet>,
+    /// How many of the flows.
+    pub sample: Sample,
 }
 
 impl Selection {
@@ -195,11 +233,37 @@ impl Selection {
         self.hosts.is_empty()
             || self.hosts.iter().any(|net| net.contains(src.addr) || net.contains(dst.addr))
     }
+
+    /// Whether the flow between these ends is in the sample.
+    #[must_use]
+    pub fn samples(&self, src: Endpoint, dst: Endpoint) -> bool {
+        let one_in = self.sample.one_in();
+        let addrs = [src.addr.octets(), dst.addr.octets()];
+        one_in == 1 || flow_hash(addrs, [src.port, dst.port], 0).is_sample(one_in)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_takes_whole_flows_and_as_many_as_it_says() {
+        let sample: Sample = "1/8".parse().unwrap();
+        let selection = Selection { ports: PortSet::any(), hosts: Vec::new(), sample };
+        let server = Endpoint::v4([10, 0, 0, 1], 80);
+        let clients = (1_024..9_216).map(|port| Endpoint::v4([10, 0, 0, 2], port));
+        let taken = clients.filter(|client| {
+            assert_eq!(selection.samples(*client, server), selection.samples(server, *client));
+            selection.samples(*client, server)
+        });
+        let taken = taken.count();
+        assert!(taken.abs_diff(1_024) < 100, "{taken}");
+        assert_eq!("1/1".parse(), Ok(Sample::ALL));
+        for bad in ["", "1/", "1/0", "2/3", "8", "1/8x", "1/-8"] {
+            assert_eq!(bad.parse::<Sample>(), Err(SelectionError::Sample(bad.to_owned())));
+        }
+    }
 
     #[test]
     fn ports_come_as_numbers_ranges_and_any() {

@@ -3,20 +3,18 @@
 //! The verifier wants the size of a record to be a constant, so there is a ladder of size classes;
 //! a segment goes into the smallest that holds it, and what is longer than the largest is cut into
 //! several.
+//!
+//! The reader is woken by a record alone that it would otherwise wait for: one that comes when it
+//! has read everything. How often that can be is up to the reader, who sleeps in between.
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::RingBuf;
+use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_log_ebpf::debug;
 use capture_ebpf::tcp_flag::{FIN, RST, SYN};
-use capture_ebpf::{RECORD_HEADER_LEN, RecordHeader, Verdict, WAKEUP_BACKLOG_BYTES};
+use capture_ebpf::{HookCounters, RecordHeader, Verdict};
 
+use crate::flow::{LeftOut, Whose};
 use crate::packet::Packet;
-use crate::parse::Segment;
-
-/// Its size is set before it is loaded.
-#[map]
-static SEGMENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+use crate::ring::Ring;
 
 /// Payload room of the largest size class.
 const LARGEST: u32 = 64 * 1024;
@@ -30,15 +28,21 @@ struct Record<const ROOM: usize> {
     payload: [u8; ROOM],
 }
 
-/// Puts the segment into the ring. What was put there stays if the rest finds no room.
+/// Puts the segment into the ring. What was put there stays if the rest finds no room; the header
+/// then stands for the rest.
 #[inline(always)]
-pub(crate) fn emit(packet: &impl Packet, segment: &Segment) -> Result<(), Verdict> {
-    let mut header = segment.header;
+pub(crate) fn emit(
+    packet: &impl Packet,
+    header: &mut RecordHeader,
+    mut offset: u32,
+    ring: Ring,
+    counters: &mut HookCounters,
+) -> Result<(), Verdict> {
     // Few arguments: each takes some of the 512 bytes of stack.
     let [src, dst] = [header.src_port, header.dst_port];
     debug!(packet.ctx(), "port {} to {}, payload {}", src, dst, header.payload_len);
-    let mut offset = segment.payload_offset;
-    let mut left = header.payload_len;
+    let (flags, missing) = (header.tcp_flags, header.missing);
+    let (mut left, mut wire_left) = (header.payload_len, header.wire_len);
     for _ in 0..MAX_FULL_RECORDS {
         if left <= LARGEST {
             break;
@@ -46,24 +50,31 @@ pub(crate) fn emit(packet: &impl Packet, segment: &Segment) -> Result<(), Verdic
         header.payload_len = LARGEST;
         header.wire_len = LARGEST;
         header.tcp_flags &= !(FIN | RST);
-        record::<{ LARGEST as usize }>(packet, &header, offset)?;
-        let syn = u32::from(header.tcp_flags & SYN != 0);
-        header.seq = header.seq.wrapping_add(LARGEST + syn);
-        header.tcp_flags = segment.header.tcp_flags & !SYN;
-        offset += LARGEST;
-        left -= LARGEST;
+        header.missing = 0;
+        let put = record::<{ LARGEST as usize }>(packet, header, offset, ring, counters);
+        if put.is_ok() {
+            let syn = u32::from(header.tcp_flags & SYN != 0);
+            header.seq = header.seq.wrapping_add(LARGEST + syn);
+            header.tcp_flags = flags & !SYN;
+            offset += LARGEST;
+            left -= LARGEST;
+            wire_left -= LARGEST;
+        }
+        header.payload_len = left;
+        header.wire_len = wire_left;
+        put?;
     }
-    header.payload_len = left;
-    header.wire_len = left;
+    header.tcp_flags = header.tcp_flags | flags & (FIN | RST);
+    header.missing = missing;
     match left {
-        0 => record::<0>(packet, &header, offset),
-        1..=256 => record::<256>(packet, &header, offset),
-        257..=1536 => record::<1536>(packet, &header, offset),
-        1537..=4096 => record::<4096>(packet, &header, offset),
-        4097..=8192 => record::<8192>(packet, &header, offset),
-        8193..=16_384 => record::<16_384>(packet, &header, offset),
-        16_385..=32_768 => record::<32_768>(packet, &header, offset),
-        32_769..=LARGEST => record::<{ LARGEST as usize }>(packet, &header, offset),
+        0 => record::<0>(packet, header, offset, ring, counters),
+        1..=256 => record::<256>(packet, header, offset, ring, counters),
+        257..=1536 => record::<1536>(packet, header, offset, ring, counters),
+        1537..=4096 => record::<4096>(packet, header, offset, ring, counters),
+        4097..=8192 => record::<8192>(packet, header, offset, ring, counters),
+        8193..=16_384 => record::<16_384>(packet, header, offset, ring, counters),
+        16_385..=32_768 => record::<32_768>(packet, header, offset, ring, counters),
+        32_769..=LARGEST => record::<{ LARGEST as usize }>(packet, header, offset, ring, counters),
         _ => Err(Verdict::LoadFailed),
     }
 }
@@ -74,8 +85,10 @@ fn record<const ROOM: usize>(
     packet: &impl Packet,
     header: &RecordHeader,
     offset: u32,
+    ring: Ring,
+    counters: &mut HookCounters,
 ) -> Result<(), Verdict> {
-    let Some(mut entry) = SEGMENTS.reserve::<Record<ROOM>>(0) else {
+    let Some(mut entry) = ring.buffer().reserve::<Record<ROOM>>(0) else {
         return Err(Verdict::RingFull);
     };
     let record = entry.as_mut_ptr();
@@ -95,19 +108,63 @@ fn record<const ROOM: usize>(
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
         return Err(Verdict::LoadFailed);
     }
-    entry.submit(wakeup((RECORD_HEADER_LEN + ROOM) as u64));
+    entry.submit(0);
+    counters.records += 1;
+    counters.handed_over_bytes += u64::from(header.payload_len);
     Ok(())
 }
 
-/// Whether to wake the reader, which looks by itself every few milliseconds: only where a record
-/// of `len` bytes takes the backlog over another multiple of [`WAKEUP_BACKLOG_BYTES`].
+/// Puts a segment without payload into the ring.
 #[inline(always)]
-fn wakeup(len: u64) -> u64 {
-    let backlog = SEGMENTS.query(u64::from(BPF_RB_AVAIL_DATA));
-    let before = backlog.saturating_sub(len);
-    if backlog / WAKEUP_BACKLOG_BYTES == before / WAKEUP_BACKLOG_BYTES {
-        u64::from(BPF_RB_NO_WAKEUP)
-    } else {
-        u64::from(BPF_RB_FORCE_WAKEUP)
+pub(crate) fn bare(
+    ring: Ring,
+    header: &RecordHeader,
+    counters: &mut HookCounters,
+) -> Result<(), Verdict> {
+    let Some(mut entry) = ring.buffer().reserve::<RecordHeader>(0) else {
+        return Err(Verdict::RingFull);
+    };
+    entry.write(*header);
+    entry.submit(0);
+    counters.records += 1;
+    Ok(())
+}
+
+/// Puts a notice into the ring of what was left out, by the addresses of a segment of the same flow.
+#[inline(always)]
+pub(crate) fn notice(
+    ring: Ring,
+    segment: &RecordHeader,
+    left_out: &LeftOut,
+    whose: Whose,
+    counters: &mut HookCounters,
+) -> Result<(), Verdict> {
+    let Some(mut entry) = ring.buffer().reserve::<RecordHeader>(0) else {
+        return Err(Verdict::RingFull);
+    };
+    // Field by field, as the stack has no room for another header.
+    let notice = entry.as_mut_ptr();
+    // SAFETY: the entry is a whole header, and each of its fields is written.
+    unsafe {
+        notice.write(*segment);
+        if whose == Whose::Theirs {
+            (*notice).src_addr = segment.dst_addr;
+            (*notice).dst_addr = segment.src_addr;
+            (*notice).src_port = segment.dst_port;
+            (*notice).dst_port = segment.src_port;
+        }
+        (*notice).time_ns = left_out.time_ns;
+        (*notice).cgroup = 0;
+        (*notice).payload_len = 0;
+        (*notice).wire_len = left_out.len;
+        (*notice).seq = left_out.seq;
+        (*notice).ack = 0;
+        (*notice).window = 0;
+        (*notice).tcp_flags = left_out.tcp_flags;
+        (*notice).missing = left_out.missing;
     }
+    entry.submit(0);
+    counters.records += 1;
+    counters.notices += 1;
+    Ok(())
 }

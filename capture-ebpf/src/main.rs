@@ -1,27 +1,34 @@
 //! The kernel half: one TC program for each direction and one XDP program, over one shared path.
 //!
-//! A packet is parsed ([`parse`]), selected ([`select`]), and handed over ([`emit`]); it gets
-//! exactly one [`Verdict`], which is counted. Packets always pass, to other programs on the same
+//! A packet is parsed ([`parse`]), selected ([`select`]), weighed against its flow's budget
+//! ([`turn`]) and handed over ([`emit`]); it gets exactly one [`Verdict`], which is counted. Packets always pass, to other programs on the same
 //! hook too.
 #![no_std]
 #![no_main]
 
 mod emit;
+mod flow;
 mod packet;
 mod parse;
+mod ring;
 mod select;
+mod turn;
 
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::{trace, warn};
-use capture_ebpf::{Hook, Verdict};
+use capture_ebpf::{Hook, HookCounters, RecordHeader, Verdict};
 
 use packet::{Frame, Packet, Skb};
 
 #[map]
-static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Hook::COUNT * Verdict::COUNT, 0);
+static COUNTERS: PerCpuArray<HookCounters> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
+
+/// The header that is being made on a hook: too much for the 512 bytes of stack.
+#[map]
+static HEADERS: PerCpuArray<RecordHeader> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
 
 /// What the host hears. `TC_ACT_UNSPEC` is `TCX_NEXT` where the program is attached by TCX.
 #[classifier]
@@ -47,14 +54,17 @@ fn xdp_ingress(ctx: XdpContext) -> u32 {
 /// Takes one packet from the hook to its verdict.
 #[inline(always)]
 fn handle(packet: &impl Packet) {
-    let verdict = match capture(packet) {
+    let Some(counters) = COUNTERS.get_ptr_mut(packet.hook() as u32) else { return };
+    // SAFETY: the lookup returned this CPU's entry, which lives as long as the map. A hook does not
+    // interrupt itself, so nothing else writes to it meanwhile.
+    let counters = unsafe { &mut *counters };
+    counters.seen += 1;
+    let verdict = match capture(packet, counters) {
         Ok(()) => Verdict::HandedOver,
         Err(verdict) => verdict,
     };
-    if let Some(count) = VERDICTS.get_ptr_mut(verdict.slot(packet.hook())) {
-        // SAFETY: the lookup returned this CPU's slot, which lives as long as the map. A hook does
-        // not interrupt itself, so nothing else writes to it meanwhile.
-        unsafe { *count += 1 };
+    if let Some(count) = counters.verdicts.get_mut(verdict as usize) {
+        *count += 1;
     }
     match verdict {
         Verdict::RingFull => warn!(packet.ctx(), "ring full, segment lost"),
@@ -64,10 +74,13 @@ fn handle(packet: &impl Packet) {
 }
 
 #[inline(always)]
-fn capture(packet: &impl Packet) -> Result<(), Verdict> {
-    let segment = parse::parse(packet)?;
-    select::select(&segment.header)?;
-    emit::emit(packet, &segment)
+fn capture(packet: &impl Packet, counters: &mut HookCounters) -> Result<(), Verdict> {
+    // SAFETY: as above.
+    let header =
+        unsafe { &mut *HEADERS.get_ptr_mut(packet.hook() as u32).ok_or(Verdict::Malformed)? };
+    let payload_offset = parse::parse(packet, header)?;
+    select::select(header)?;
+    turn::take(packet, header, payload_offset, counters)
 }
 
 #[panic_handler]

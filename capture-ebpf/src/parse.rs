@@ -29,25 +29,18 @@ const IPV6_DESTINATION: u8 = 60;
 /// More than anyone sends; a longer chain would only cost time on each packet.
 const MAX_IPV6_EXTENSIONS: u32 = 8;
 
-/// A TCP segment: its record header with the payload's whole length, and where the payload is.
-pub(crate) struct Segment {
-    pub(crate) header: RecordHeader,
-    pub(crate) payload_offset: u32,
-}
-
 /// The TCP part of an IP packet.
 struct Transport {
-    src_addr: [u8; 16],
-    dst_addr: [u8; 16],
     /// First byte of the TCP header.
     offset: u32,
     /// First byte that is no longer the IP packet's.
     end: u32,
 }
 
-/// The TCP segment in `packet`, or why there is none to be had.
+/// Writes the TCP segment in `packet` down, with all of its payload as payload; returns where that
+/// is, or why there is none to be had.
 #[inline(always)]
-pub(crate) fn parse(packet: &impl Packet) -> Result<Segment, Verdict> {
+pub(crate) fn parse(packet: &impl Packet, header: &mut RecordHeader) -> Result<u32, Verdict> {
     let mut offset = ETHERNET_LEN;
     let mut ethertype = load_u16(packet, ETHERTYPE_OFFSET)?;
     for _ in 0..MAX_VLAN_TAGS {
@@ -58,14 +51,14 @@ pub(crate) fn parse(packet: &impl Packet) -> Result<Segment, Verdict> {
         offset += 4;
     }
     let transport = match ethertype {
-        ETHERTYPE_IPV4 => ipv4(packet, offset)?,
-        ETHERTYPE_IPV6 => ipv6(packet, offset)?,
+        ETHERTYPE_IPV4 => ipv4(packet, offset, header)?,
+        ETHERTYPE_IPV6 => ipv6(packet, offset, header)?,
         _ => return Err(Verdict::NotIp),
     };
     if transport.end > packet.len() {
         return Err(Verdict::Malformed);
     }
-    tcp(packet, &transport)
+    tcp(packet, &transport, header)
 }
 
 #[inline(always)]
@@ -74,7 +67,7 @@ fn load_u16(packet: &impl Packet, offset: u32) -> Result<u16, Verdict> {
 }
 
 #[inline(always)]
-fn ipv4(packet: &impl Packet, offset: u32) -> Result<Transport, Verdict> {
+fn ipv4(packet: &impl Packet, offset: u32, found: &mut RecordHeader) -> Result<Transport, Verdict> {
     let header: [u8; 20] = packet.load(offset).ok_or(Verdict::Malformed)?;
     let header_len = u32::from(header[0] & 0x0f) * 4;
     let total_len = length(u16::from_be_bytes([header[2], header[3]]), packet.len() - offset);
@@ -89,26 +82,29 @@ fn ipv4(packet: &impl Packet, offset: u32) -> Result<Transport, Verdict> {
         return Err(Verdict::Fragment);
     }
     let mapped = |a, b, c, d| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
-    Ok(Transport {
-        src_addr: mapped(header[12], header[13], header[14], header[15]),
-        dst_addr: mapped(header[16], header[17], header[18], header[19]),
-        offset: offset + header_len,
-        end: offset + total_len,
-    })
+    found.src_addr = mapped(header[12], header[13], header[14], header[15]);
+    found.dst_addr = mapped(header[16], header[17], header[18], header[19]);
+    Ok(Transport { offset: offset + header_len, end: offset + total_len })
 }
 
 #[inline(always)]
-fn ipv6(packet: &impl Packet, offset: u32) -> Result<Transport, Verdict> {
+fn ipv6(packet: &impl Packet, offset: u32, found: &mut RecordHeader) -> Result<Transport, Verdict> {
     let header: [u8; 8] = packet.load(offset).ok_or(Verdict::Malformed)?;
     if header[0] >> 4 != 6 {
         return Err(Verdict::Malformed);
     }
-    let src_addr = packet.load(offset + 8).ok_or(Verdict::Malformed)?;
-    let dst_addr = packet.load(offset + 24).ok_or(Verdict::Malformed)?;
+    // SAFETY: both are as long as an address.
+    let has_ends = unsafe {
+        packet.load_to(offset + 8, found.src_addr.as_mut_ptr(), 16)
+            && packet.load_to(offset + 24, found.dst_addr.as_mut_ptr(), 16)
+    };
+    if !has_ends {
+        return Err(Verdict::Malformed);
+    }
     let start = offset + 40;
     let payload_len = length(u16::from_be_bytes([header[4], header[5]]), packet.len() - start);
     let offset = skip_ipv6_extensions(packet, header[6], start)?;
-    Ok(Transport { src_addr, dst_addr, offset, end: start + payload_len })
+    Ok(Transport { offset, end: start + payload_len })
 }
 
 /// The length that a 16-bit field tells for what has `rest` bytes at most. Merged segments of
@@ -154,33 +150,31 @@ fn skip_ipv6_extensions(
 }
 
 #[inline(always)]
-fn tcp(packet: &impl Packet, transport: &Transport) -> Result<Segment, Verdict> {
+fn tcp(
+    packet: &impl Packet,
+    transport: &Transport,
+    found: &mut RecordHeader,
+) -> Result<u32, Verdict> {
     let header: [u8; 20] = packet.load(transport.offset).ok_or(Verdict::Malformed)?;
     let header_len = u32::from(header[12] >> 4) * 4;
     let payload_offset = transport.offset + header_len;
     if header_len < 20 || payload_offset > transport.end {
         return Err(Verdict::Malformed);
     }
-    Ok(Segment {
-        header: RecordHeader {
-            // SAFETY: the helper takes nothing and reads a clock.
-            time_ns: unsafe { bpf_ktime_get_ns() },
-            cgroup: 0,
-            ifindex: packet.ifindex(),
-            payload_len: transport.end - payload_offset,
-            wire_len: transport.end - payload_offset,
-            seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-            ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-            src_addr: transport.src_addr,
-            dst_addr: transport.dst_addr,
-            src_port: u16::from_be_bytes([header[0], header[1]]),
-            dst_port: u16::from_be_bytes([header[2], header[3]]),
-            window: u16::from_be_bytes([header[14], header[15]]),
-            tcp_flags: header[13] & 0x3f,
-            hook: packet.hook() as u8,
-            missing: missing::NOTHING,
-            reserved: [0; 3],
-        },
-        payload_offset,
-    })
+    // SAFETY: the helper takes nothing and reads a clock.
+    found.time_ns = unsafe { bpf_ktime_get_ns() };
+    found.cgroup = 0;
+    found.ifindex = packet.ifindex();
+    found.payload_len = transport.end - payload_offset;
+    found.wire_len = found.payload_len;
+    found.seq = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    found.ack = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    found.src_port = u16::from_be_bytes([header[0], header[1]]);
+    found.dst_port = u16::from_be_bytes([header[2], header[3]]);
+    found.window = u16::from_be_bytes([header[14], header[15]]);
+    found.tcp_flags = header[13] & 0x3f;
+    found.hook = packet.hook() as u8;
+    found.missing = missing::NOTHING;
+    found.reserved = [0; 3];
+    Ok(payload_offset)
 }

@@ -10,7 +10,7 @@ mod tunnels;
 use std::io::{Cursor, Read};
 
 use capture_agent::segment::{Endpoint, IfaceId, Segment};
-use capture_agent::selection::{PortSet, Selection};
+use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::file::{FileError, FileSource, LinkType};
 use capture_agent::source::{Item, Verdicts};
 use capture_ebpf::Verdict;
@@ -97,7 +97,7 @@ impl Reading {
 }
 
 fn everything() -> Selection {
-    Selection { ports: PortSet::any(), hosts: Vec::new() }
+    Selection { ports: PortSet::any(), hosts: Vec::new(), sample: Sample::ALL }
 }
 
 fn drain(source: Result<FileSource, FileError>) -> Reading {
@@ -151,7 +151,7 @@ fn capture_of_packets<P: AsRef<[u8]>>(packets: impl IntoIterator<Item = P>) -> V
 fn read_packets<P: AsRef<[u8]>>(packets: impl IntoIterator<Item = P>) -> Reading {
     let packets: Vec<_> = packets.into_iter().collect();
     let reading = read_whole(&capture_of_packets(&packets));
-    assert_eq!(reading.verdicts.seen(), packets.len() as u64, "{reading:?}");
+    assert_eq!(reading.verdicts.sum(), packets.len() as u64, "{reading:?}");
     let handed_over = reading.verdicts.count(Verdict::HandedOver);
     assert_eq!(handed_over, reading.segments.len() as u64, "{reading:?}");
     reading

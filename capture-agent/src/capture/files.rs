@@ -101,5 +101,5 @@ impl Reading {
 }
 
 fn packets(verdicts: Verdicts) -> Vec<SourcePackets> {
-    vec![SourcePackets { source: "file", verdicts }]
+    vec![SourcePackets::of_files(verdicts)]
 }

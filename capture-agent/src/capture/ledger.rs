@@ -56,6 +56,7 @@ impl Ledger {
         Stats {
             time: engine.now(),
             packets,
+            governors: Vec::new(),
             engine: engine.counters(),
             dropped: sink.dropped(),
             written: Vec::new(),

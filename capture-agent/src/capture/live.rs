@@ -3,6 +3,11 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::control::{Control, Stop};
+use super::ledger::Ledger;
+use super::sink::Sink;
+use super::{conclude, open_outputs, selection, settings};
+use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 use anyhow::Context as _;
 use capture_agent::engine::Engine;
 use capture_agent::event::{Event, SourcePackets};
@@ -11,15 +16,8 @@ use capture_agent::output::{OutputError, Outputs};
 use capture_agent::segment::Timestamp;
 use capture_agent::source::Item;
 use capture_agent::source::live::{
-    DEFAULT_RING_BYTES, LiveConfig, LiveError, LiveSource, RingReader, default_route_iface,
+    LiveConfig, LiveError, LiveSource, RingReader, default_route_iface,
 };
-use capture_ebpf::Hook;
-
-use super::control::{Control, Stop};
-use super::ledger::Ledger;
-use super::sink::Sink;
-use super::{conclude, open_outputs, selection, settings};
-use crate::cli::{CommonArgs, RunArgs};
 
 /// How long the capture waits for segments before it looks at the clock and at whether to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -75,8 +73,29 @@ fn config(args: &RunArgs) -> Result<LiveConfig, LiveError> {
         tc: args.tc_attach,
         selection: selection(&args.common, &args.port),
         kernel_log: args.kernel_log,
-        ring_bytes: DEFAULT_RING_BYTES,
+        workers: Some(1),
+        ring_bytes: args
+            .kernel
+            .ring_size
+            .map(|size| u32::try_from(size.as_u64()).unwrap_or(u32::MAX)),
+        latency: args.kernel.latency,
+        budget: budget(args),
     })
+}
+
+/// The budget of a flow's turn: what was asked for, and no less than what the outputs ask for.
+fn budget(args: &RunArgs) -> Option<u32> {
+    let http = &args.common.http;
+    let Budget::Bytes(asked) = args.kernel.budget else { return None };
+    // A WebSocket's server may speak for hours before its client says a word.
+    if args.common.events.contains(&EventArg::WebSocket) {
+        return None;
+    }
+    let kept = settings(&args.common, &args.port).http.keep_body_bytes as u64;
+    // Chunks have frames of their own, and a head comes first.
+    let needed = kept.saturating_add(kept / 4) + http.max_head_bytes.as_u64();
+    let bytes = asked.as_u64().max(if kept > 0 { needed } else { 0 });
+    u32::try_from(bytes).ok().filter(|bytes| *bytes < u32::MAX)
 }
 
 struct Capture {
@@ -96,6 +115,7 @@ impl Capture {
         self.engine.finish(&mut self.sink);
         let packets = packets(&self.source);
         let mut stats = self.ledger.draw_up(&self.engine, packets.unwrap_or_default(), &self.sink);
+        stats.governors = self.source.governors().unwrap_or_default();
         if self.ledger.is_wanted() {
             self.sink.way.send_last(Event::Stats(Box::new(stats.clone())));
         } else {
@@ -118,7 +138,8 @@ impl Capture {
             }
             if self.ledger.is_due(self.engine.now()) {
                 let packets = packets(&self.source)?;
-                let stats = self.ledger.draw_up(&self.engine, packets, &self.sink);
+                let mut stats = self.ledger.draw_up(&self.engine, packets, &self.sink);
+                stats.governors = self.source.governors()?;
                 self.sink.way.send(Event::Stats(Box::new(stats)));
             }
         }
@@ -142,15 +163,8 @@ impl Capture {
 }
 
 fn packets(source: &LiveSource) -> Result<Vec<SourcePackets>, LiveError> {
-    let of_hook = |(hook, verdicts)| {
-        let source = match hook {
-            Hook::TcIngress => "tc_ingress",
-            Hook::TcEgress => "tc_egress",
-            Hook::XdpIngress => "xdp_ingress",
-        };
-        SourcePackets { source, verdicts }
-    };
-    Ok(source.verdicts()?.into_iter().map(of_hook).collect())
+    let hooks = source.packets()?.into_iter();
+    Ok(hooks.map(|(hook, cpus)| SourcePackets::of_hook(hook, cpus)).collect())
 }
 
 /// The time on the clock that the source dates segments by.

@@ -83,7 +83,7 @@ fn memory(size: ByteSize) -> usize {
 }
 
 fn selection(args: &CommonArgs, ports: &PortSet) -> Selection {
-    Selection { ports: ports.clone(), hosts: args.host.clone() }
+    Selection { ports: ports.clone(), hosts: args.host.clone(), sample: args.sample }
 }
 
 fn open_outputs(args: &CommonArgs) -> Result<Outputs, OutputError> {

@@ -2,7 +2,7 @@
 
 use capture_agent::engine::Engine;
 use capture_agent::listener::Listener;
-use capture_agent::selection::Selection;
+use capture_agent::selection::{Sample, Selection};
 use capture_agent::source::Item;
 use capture_agent::source::file::{FileError, FileSource};
 
@@ -41,7 +41,8 @@ fn pump(
     reader: &mut impl Reader,
     stop: &Stop,
 ) -> Result<(), FileError> {
-    let selection = Selection { ports: args.taken.port.clone(), hosts: args.host.clone() };
+    let (ports, hosts) = (args.taken.port.clone(), args.host.clone());
+    let selection = Selection { ports, hosts, sample: Sample::ALL };
     let mut source =
         FileSource::open(&args.file, selection)?.verify_checksums(args.taken.verify_checksums);
     let read = loop {

@@ -4,6 +4,7 @@
 //! are RFC 3339 UTC with nanoseconds, durations whole microseconds.
 
 mod from;
+mod stats;
 mod websocket;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::Anomaly;
+pub use stats::StatsRecord;
 pub use websocket::{OpcodeRecord, WebSocketRecord};
 
 /// A line of output.
@@ -330,107 +332,4 @@ pub struct DirectionRecord {
     out_of_order: u64,
     /// Bytes that were sent and not observed.
     gap_bytes: u64,
-}
-
-/// The ledger.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct StatsRecord<'a> {
-    /// When it was drawn up, by packet time.
-    time: String,
-    /// For each source: `seen` is the sum of the others.
-    packets: Vec<PacketsRecord>,
-    segments: SegmentsRecord,
-    /// Payload bytes observed, each once.
-    bytes: u64,
-    /// Bytes that were sent and not observed.
-    gap_bytes: u64,
-    flows: FlowsRecord,
-    exchanges: ExchangesRecord<'a>,
-    messages: MessagesRecord,
-}
-
-/// Packets of one source.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct PacketsRecord {
-    /// `tc_ingress`, `tc_egress`, `xdp_ingress` or `file`.
-    source: &'static str,
-    seen: u64,
-    handed_over: u64,
-    not_ip: u64,
-    not_tcp: u64,
-    fragment: u64,
-    malformed: u64,
-    other_port: u64,
-    other_host: u64,
-    pure_ack: u64,
-    ring_full: u64,
-    load_failed: u64,
-    reassembled: u64,
-    bad_checksum: u64,
-}
-
-/// Segments that the engine was given: `received` is the sum of the next four.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct SegmentsRecord {
-    received: u64,
-    in_flows: u64,
-    /// Seen before, on another interface.
-    duplicates: u64,
-    after_close: u64,
-    without_flow: u64,
-    /// Resets out of the window, of those in flows.
-    resets_ignored: u64,
-}
-
-/// Flows: `opened` is the sum of `active` and all of `closed`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct FlowsRecord {
-    opened: u64,
-    active: u64,
-    closed: ClosedRecord,
-}
-
-/// Flows that are gone, by reason.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ClosedRecord {
-    fin: u64,
-    rst: u64,
-    idle: u64,
-    pressure: u64,
-    reused: u64,
-    end: u64,
-}
-
-/// Exchanges: `made` is the sum of `dropped`, `unwanted` and what each output has written.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ExchangesRecord<'a> {
-    made: u64,
-    /// Left out because the outputs could not keep up.
-    dropped: u64,
-    /// Beyond `--count`, or not among `--events`.
-    unwanted: u64,
-    outputs: Vec<OutputRecord<'a>>,
-}
-
-/// Messages of WebSockets: `made` is the sum of `dropped`, `unwanted` and what each output has
-/// written, as `exchanges.outputs` says.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct MessagesRecord {
-    made: u64,
-    /// Left out because the outputs could not keep up.
-    dropped: u64,
-    /// Beyond `--count`, or not among `--events`.
-    unwanted: u64,
-}
-
-/// What one output has written.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct OutputRecord<'a> {
-    /// A path, or `-`.
-    output: &'a str,
-    exchanges: u64,
-    flows: u64,
-    /// Messages of WebSockets.
-    messages: u64,
-    bytes: u64,
 }

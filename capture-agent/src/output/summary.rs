@@ -10,7 +10,7 @@ use crate::event::Stats;
 #[must_use]
 pub fn line(stats: &Stats) -> String {
     let engine = &stats.engine;
-    let packets: u64 = stats.packets.iter().map(|packets| packets.verdicts.seen()).sum();
+    let packets: u64 = stats.packets.iter().map(|packets| packets.packets.seen).sum();
     let mut line = format!(
         "{} on {}, {} seen",
         counted(engine.exchanges, "exchange"),
@@ -29,11 +29,12 @@ pub fn line(stats: &Stats) -> String {
 /// What was lost, how much of it, and why; empty if nothing was.
 fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
     let verdict =
-        |verdict| stats.packets.iter().map(|packets| packets.verdicts.count(verdict)).sum();
+        |verdict| stats.packets.iter().map(|packets| packets.packets.verdicts.count(verdict)).sum();
     let engine = &stats.engine;
     let [.., pressure, _, _] = engine.flows_closed;
     [
         (verdict(Verdict::RingFull), "packets lost because the ring was full"),
+        (verdict(Verdict::Shed), "packets of flows left out because the ring was nearly full"),
         (verdict(Verdict::LoadFailed), "packets lost because they could not be read"),
         (verdict(Verdict::Fragment), "IP fragments left out"),
         (verdict(Verdict::Malformed), "malformed packets left out"),

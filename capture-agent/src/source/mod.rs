@@ -22,6 +22,51 @@ pub enum Item<'a> {
     Segment(Segment<'a>),
 }
 
+/// What a source did with packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packets {
+    /// Packets that it saw, counted as they came.
+    pub seen: u64,
+    /// The same packets by what was done with them, counted as they went.
+    pub verdicts: Verdicts,
+    /// What was made of those that were handed over.
+    pub handed_over: HandedOver,
+}
+
+impl Packets {
+    /// Adds what was done with other packets.
+    pub fn merge(&mut self, other: &Self) {
+        self.seen += other.seen;
+        self.verdicts.merge(&other.verdicts);
+        self.handed_over.merge(&other.handed_over);
+    }
+}
+
+/// What the kernel half handed over, and what it kept of what was selected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandedOver {
+    /// Records: a segment is one, or several where it is long; notices are some too.
+    pub records: u64,
+    /// Records that only say what was left out.
+    pub notices: u64,
+    /// Payload bytes in records.
+    pub bytes: u64,
+    /// Payload bytes that were left in the kernel because a flow's budget was used up.
+    pub elided_bytes: u64,
+    /// Payload bytes that were selected and lost.
+    pub dropped_bytes: u64,
+}
+
+impl HandedOver {
+    fn merge(&mut self, other: &Self) {
+        self.records += other.records;
+        self.notices += other.notices;
+        self.bytes += other.bytes;
+        self.elided_bytes += other.elided_bytes;
+        self.dropped_bytes += other.dropped_bytes;
+    }
+}
+
 /// How many packets got each [`Verdict`]. They add up to the packets seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts([u64; Verdict::COUNT as usize]);
@@ -55,9 +100,9 @@ impl Verdicts {
         self.0.get(verdict as usize).copied().unwrap_or(0)
     }
 
-    /// How many packets were seen.
+    /// How many packets got one.
     #[must_use]
-    pub fn seen(&self) -> u64 {
+    pub fn sum(&self) -> u64 {
         self.0.iter().sum()
     }
 }

@@ -222,8 +222,11 @@ fn selection_and_verdicts() {
         .packet(0, &to("10.0.0.1:443"))
         .packet(0, &to("10.0.0.2:80"))
         .bytes();
-    let selection =
-        Selection { ports: "80".parse().unwrap(), hosts: vec!["10.0.0.1".parse().unwrap()] };
+    let selection = Selection {
+        ports: "80".parse().unwrap(),
+        hosts: vec!["10.0.0.1".parse().unwrap()],
+        sample: Sample::ALL,
+    };
     let reading = read_from(Cursor::new(file), selection);
     assert_eq!(reading.segments.len(), 2);
     reading.assert_verdicts(&[

@@ -215,7 +215,8 @@ fn fragments_of_what_is_no_segment_count_as_what_it_is() {
     for tcp in segments() {
         let parts = fragments(&tcp.ip(), 1, 512);
         let file = capture_of_packets(&parts);
-        let ports = Selection { ports: "81".parse().unwrap(), hosts: Vec::new() };
+        let ports =
+            Selection { ports: "81".parse().unwrap(), hosts: Vec::new(), sample: Sample::ALL };
         let reading = read_from(Cursor::new(file), ports);
         reading.assert_verdicts(&[(Verdict::OtherPort, parts.len() as u64)]);
 

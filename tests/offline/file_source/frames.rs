@@ -25,7 +25,7 @@ fn read_cut_frame(link: u16, frame: &[u8], wire_len: usize) -> Reading {
     let file =
         Pcap::new(Order::Little, Variant::Micros, link).cut_packet(0, frame, wire_len).bytes();
     let reading = read_whole(&file);
-    assert_eq!(reading.verdicts.seen(), 1, "{reading:?}");
+    assert_eq!(reading.verdicts.sum(), 1, "{reading:?}");
     reading
 }
 

@@ -100,6 +100,7 @@ fn ports_and_hosts_are_those_inside() {
     let select = |ports: &str, hosts: &[&str]| Selection {
         ports: ports.parse().unwrap(),
         hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+        sample: Sample::ALL,
     };
     assert_eq!(read_from(file(), select("80", &["10.0.0.0/8"])).segments.len(), 1);
     read_from(file(), select("4789", &[])).assert_verdicts(&[(Verdict::OtherPort, 1)]);

@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use capture_agent::engine::Settings;
 use capture_agent::segment::Segment;
-use capture_agent::selection::{PortSet, Selection};
+use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::Item;
 use capture_agent::source::file::FileSource;
 use capture_ebpf::Verdict;
@@ -17,7 +17,7 @@ const MAX_ITEMS: usize = 2_000;
 
 pub(crate) fn run(data: &[u8]) {
     let reader = Box::new(Cursor::new(data.to_vec()));
-    let selection = Selection { ports: PortSet::any(), hosts: Vec::new() };
+    let selection = Selection { ports: PortSet::any(), hosts: Vec::new(), sample: Sample::ALL };
     let Ok(mut source) = FileSource::from_reader(reader, "fuzz", selection) else {
         return;
     };

@@ -2,10 +2,6 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use capture_ebpf::Verdict;
-
 use super::*;
 use crate::event::{self, Event};
 use crate::flow::{CloseReason, Direction};
@@ -15,6 +11,8 @@ use crate::output::escape::lossless;
 use crate::output::time::rfc3339;
 use crate::segment::Endpoint;
 use crate::stream::{self, Disorder};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 impl<'a> From<&'a Event> for Record<'a> {
     fn from(event: &'a Event) -> Self {
@@ -298,71 +296,5 @@ impl From<&stream::Counters> for DirectionRecord {
             out_of_order: counters.out_of_order,
             gap_bytes: counters.gap_bytes,
         }
-    }
-}
-
-impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
-    fn from(stats: &'a event::Stats) -> Self {
-        let engine = &stats.engine;
-        let [fin, rst, idle, pressure, reused, end] = engine.flows_closed;
-        Self {
-            time: rfc3339(stats.time),
-            packets: stats.packets.iter().map(PacketsRecord::from).collect(),
-            segments: SegmentsRecord {
-                received: engine.segments,
-                in_flows: engine.segments_in_flows,
-                duplicates: engine.segments_shown_again,
-                after_close: engine.segments_after_close,
-                without_flow: engine.segments_without_flow,
-                resets_ignored: engine.resets_ignored,
-            },
-            bytes: engine.bytes,
-            gap_bytes: engine.gap_bytes,
-            flows: FlowsRecord {
-                opened: engine.flows_opened,
-                active: engine.flows_active,
-                closed: ClosedRecord { fin, rst, idle, pressure, reused, end },
-            },
-            exchanges: ExchangesRecord {
-                made: engine.exchanges,
-                dropped: stats.dropped.exchanges,
-                unwanted: stats.dropped.unwanted,
-                outputs: stats.written.iter().map(OutputRecord::from).collect(),
-            },
-            messages: MessagesRecord {
-                made: engine.messages,
-                dropped: stats.dropped.messages,
-                unwanted: stats.dropped.unwanted_messages,
-            },
-        }
-    }
-}
-
-impl From<&event::SourcePackets> for PacketsRecord {
-    fn from(packets: &event::SourcePackets) -> Self {
-        let count = |verdict| packets.verdicts.count(verdict);
-        Self {
-            source: packets.source,
-            seen: packets.verdicts.seen(),
-            handed_over: count(Verdict::HandedOver),
-            not_ip: count(Verdict::NotIp),
-            not_tcp: count(Verdict::NotTcp),
-            fragment: count(Verdict::Fragment),
-            malformed: count(Verdict::Malformed),
-            other_port: count(Verdict::OtherPort),
-            other_host: count(Verdict::OtherHost),
-            pure_ack: count(Verdict::PureAck),
-            ring_full: count(Verdict::RingFull),
-            load_failed: count(Verdict::LoadFailed),
-            reassembled: count(Verdict::Reassembled),
-            bad_checksum: count(Verdict::BadChecksum),
-        }
-    }
-}
-
-impl<'a> From<&'a event::Written> for OutputRecord<'a> {
-    fn from(written: &'a event::Written) -> Self {
-        let event::Written { output, exchanges, flows, messages, bytes } = written;
-        Self { output, exchanges: *exchanges, flows: *flows, messages: *messages, bytes: *bytes }
     }
 }

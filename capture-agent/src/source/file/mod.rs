@@ -227,6 +227,8 @@ impl FileSource {
             Verdict::OtherPort
         } else if !self.selection.selects_hosts(tcp.src, tcp.dst) {
             Verdict::OtherHost
+        } else if !self.selection.samples(tcp.src, tcp.dst) {
+            Verdict::NotSampled
         } else {
             Verdict::HandedOver
         }

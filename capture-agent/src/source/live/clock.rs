@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const READINGS: usize = 5;
 
 /// Turns kernel times into UTC.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     offset_ns: i64,
     measured: Instant,

@@ -6,6 +6,7 @@
 
 mod attach;
 mod clock;
+mod counters;
 mod error;
 mod guardian;
 mod iface;
@@ -14,15 +15,20 @@ mod netlink;
 mod privilege;
 mod ring;
 mod route;
+mod size;
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, Map, MapType, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapType, RingBuf};
 use aya::sys::is_map_supported;
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
-use capture_ebpf::{Hook, Verdict, map, setting};
+use capture_ebpf::{Governor, Hook, MAX_WORKERS, map, setting};
 
 pub use self::attach::{Attachment, Way};
 pub use self::error::LiveError;
@@ -31,8 +37,10 @@ pub use self::ring::RingReader;
 pub use self::route::default_route_iface;
 
 use self::attach::Links;
+use self::clock::Clock;
+use self::counters::KernelCounters;
 use self::iface::Iface;
-use super::Verdicts;
+use super::Packets;
 use crate::segment::IfaceId;
 use crate::selection::Selection;
 
@@ -41,13 +49,6 @@ use crate::selection::Selection;
 const KERNEL_HALF: Option<&[u8]> = Some(aya::include_bytes_aligned!(env!("CAPTURE_KERNEL_HALF")));
 #[cfg(not(kernel_half))]
 const KERNEL_HALF: Option<&[u8]> = None;
-
-/// Bytes of the ring unless told otherwise: half a second of a full 1 Gbit/s.
-pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
-/// A ring that takes the largest records with room to spare.
-const MIN_RING_BYTES: u32 = 1 << 20;
-/// The largest power of two that its type holds.
-const MAX_RING_BYTES: u32 = 1 << 31;
 
 /// Where ingress is seen; egress is always TC's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -84,8 +85,16 @@ pub struct LiveConfig {
     pub selection: Selection,
     /// How much the kernel half says, `None` for nothing.
     pub kernel_log: Option<KernelLogLevel>,
-    /// Bytes of the ring, from 1 MiB to 2 GiB; the next power of two counts.
-    pub ring_bytes: u32,
+    /// How many readers there shall be, from 1 to [`MAX_WORKERS`]; `None` for as many as CPUs.
+    pub workers: Option<u32>,
+    /// Bytes of each ring, from 1 MiB to 2 GiB; the next power of two counts. `None` for what the
+    /// links and the memory call for.
+    pub ring_bytes: Option<u32>,
+    /// How long a record may wait for others, so that one wake-up serves many.
+    pub latency: Duration,
+    /// Payload bytes of a direction that are handed over after the other side last spoke; `None`
+    /// for all.
+    pub budget: Option<u32>,
 }
 
 /// The kernel half at work.
@@ -94,7 +103,7 @@ pub struct LiveSource {
     links: Links,
     ebpf: Ebpf,
     attachments: Vec<Attachment>,
-    verdicts: PerCpuArray<aya::maps::MapData, u64>,
+    counters: KernelCounters,
 }
 
 impl LiveSource {
@@ -109,16 +118,24 @@ impl LiveSource {
         privilege::check()?;
         privilege::lift_memlock_limit();
         check_kernel(config)?;
-        let mut ebpf = load(object, config)?;
+        let workers = workers(config);
+        let ring_bytes =
+            config.ring_bytes.map_or_else(|| size::ring_bytes(&ifaces, workers), size::rounded);
+        let mut ebpf = load(object, config, workers, ring_bytes)?;
         fill(&mut ebpf, &config.selection)?;
         load_programs(&mut ebpf, &ifaces, config.hook)?;
 
-        let ring = RingBuf::try_from(take_map(&mut ebpf, map::SEGMENTS)?)
-            .map_err(map_error(map::SEGMENTS))?;
-        let verdicts = PerCpuArray::try_from(take_map(&mut ebpf, map::VERDICTS)?)
-            .map_err(map_error(map::VERDICTS))?;
-        let names = ifaces.iter().map(|iface| (IfaceId(iface.index), Arc::from(&*iface.name)));
-        let readers = vec![RingReader::new(ring, names.collect())];
+        let counters = KernelCounters::new(&mut ebpf, workers)?;
+        let names: Vec<(IfaceId, Arc<str>)> =
+            ifaces.iter().map(|iface| (IfaceId(iface.index), Arc::from(&*iface.name))).collect();
+        // One clock for all: what two of them measure differs by some microseconds.
+        let clock = Clock::new();
+        let reader = |name: &'static str| {
+            let ring = RingBuf::try_from(take_map(&mut ebpf, name)?).map_err(map_error("ring"))?;
+            Ok(RingReader::new(ring, clock, config.latency, names.clone()))
+        };
+        let readers =
+            map::RINGS.into_iter().take(workers as usize).map(reader).collect::<Result<_, _>>()?;
 
         let mut links = Links::default();
         let attachments = ifaces
@@ -128,7 +145,7 @@ impl LiveSource {
                 links.attach(&mut ebpf, iface, &hooks, config.tc)
             })
             .collect::<Result<_, _>>()?;
-        Ok((Self { links, ebpf, attachments, verdicts }, readers))
+        Ok((Self { links, ebpf, attachments, counters }, readers))
     }
 
     /// What was attached where.
@@ -137,25 +154,25 @@ impl LiveSource {
         &self.attachments
     }
 
-    /// How many packets got which verdict on each hook that has a program, since the start.
+    /// What each hook that has a program did with packets on each CPU since the start.
     ///
     /// # Errors
     /// [`LiveError::Map`] where the counters can't be read.
-    pub fn verdicts(&self) -> Result<Vec<(Hook, Verdicts)>, LiveError> {
+    pub fn packets(&self) -> Result<Vec<(Hook, Vec<Packets>)>, LiveError> {
         let attached = |hook: &Hook| {
             let hooks = self.attachments.iter().flat_map(|attachment| &attachment.hooks);
             hooks.into_iter().any(|(attached, _)| attached == hook)
         };
-        let read = |hook: Hook| {
-            let mut sum = Verdicts::default();
-            for verdict in Verdict::ALL {
-                let counts = self.verdicts.get(&verdict.slot(hook), 0);
-                let counts = counts.map_err(map_error(map::VERDICTS))?;
-                sum.add(verdict, counts.iter().sum());
-            }
-            Ok((hook, sum))
-        };
-        Hook::ALL.into_iter().filter(attached).map(read).collect()
+        let hooks = Hook::ALL.into_iter().filter(attached);
+        hooks.map(|hook| Ok((hook, self.counters.of_hook(hook)?))).collect()
+    }
+
+    /// How full the ring of each worker is, and was.
+    ///
+    /// # Errors
+    /// [`LiveError::Map`] where the governors can't be read.
+    pub fn governors(&self) -> Result<Vec<Governor>, LiveError> {
+        self.counters.governors()
     }
 
     /// Takes the programs off their hooks. The reader still yields what is in the ring, and the
@@ -189,17 +206,38 @@ fn check_kernel(config: &LiveConfig) -> Result<(), LiveError> {
     Ok(())
 }
 
-fn load(object: &[u8], config: &LiveConfig) -> Result<Ebpf, LiveError> {
-    let Selection { ports, hosts } = &config.selection;
-    let ring_bytes = config.ring_bytes.clamp(MIN_RING_BYTES, MAX_RING_BYTES);
+/// How many workers there are: no more than CPUs unless asked for.
+fn workers(config: &LiveConfig) -> u32 {
+    let cpus = || thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = config.workers.unwrap_or_else(|| u32::try_from(cpus()).unwrap_or(MAX_WORKERS));
+    workers.clamp(1, MAX_WORKERS)
+}
+
+fn load(
+    object: &[u8],
+    config: &LiveConfig,
+    workers: u32,
+    ring_bytes: u32,
+) -> Result<Ebpf, LiveError> {
+    let Selection { ports, hosts, sample } = &config.selection;
     let log_level = config.kernel_log.map_or(0, |level| level as u8);
     let (any_port, some_hosts) = (u8::from(ports.is_any()), u8::from(!hosts.is_empty()));
+    let budget = config.budget.unwrap_or(u32::MAX);
+    let one_in = sample.one_in();
+    let seed = RandomState::new().hash_one(ring_bytes);
     let mut loader = EbpfLoader::new();
+    for ring in map::RINGS.into_iter().take(workers as usize) {
+        loader.map_max_entries(ring, ring_bytes);
+    }
     loader
-        .map_max_entries(map::SEGMENTS, ring_bytes)
         .map_max_entries(map::HOSTS, u32::try_from(hosts.len().max(1)).unwrap_or(u32::MAX))
         .override_global(setting::ANY_PORT, &any_port, true)
         .override_global(setting::SOME_HOSTS, &some_hosts, true)
+        .override_global(setting::WORKERS, &workers, true)
+        .override_global(setting::RING_BYTES, &ring_bytes, true)
+        .override_global(setting::BUDGET, &budget, true)
+        .override_global(setting::SAMPLE, &one_in, true)
+        .override_global(setting::HASH_SEED, &seed, true)
         .override_global(aya_log::LEVEL, &log_level, true);
     loader.load(object).map_err(|error| LiveError::load(error, ring_bytes))
 }

@@ -1,15 +1,20 @@
 //! Ring records as segments.
 //!
+//! The kernel half wakes a reader alone that has read everything, with the next record. A reader
+//! that was given something sleeps for a while without asking, so that many records cost one
+//! wake-up, and none waits for longer than that.
+//!
 //! Invariants: a record's payload is handed over as a slice of the ring, and the record is given
 //! back to the kernel when the next one is taken; a call hands over a bounded number of records
 //! and waits no longer than it was told, so that its caller can look at other things in between.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
-use capture_ebpf::{READER_PERIOD_MS, RecordHeader, missing};
+use capture_ebpf::{RecordHeader, missing};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -20,20 +25,27 @@ use crate::source::Item;
 
 /// Records in one batch at most: some milliseconds of work.
 const MAX_BATCH: usize = 4096;
-/// The kernel half wakes nobody for a few records, so the ring is looked at this often.
-const PERIOD: Duration = Duration::from_millis(READER_PERIOD_MS as u64);
 
 /// Reads the ring; lives on a thread of its own.
 pub struct RingReader {
     ring: RingBuf<MapData>,
     clock: Clock,
+    /// How long a record may wait for others, so that they are read together.
+    latency: Duration,
+    /// Whether the last look found something.
+    busy: bool,
     /// Interfaces whose names were not handed over yet.
     unnamed: Vec<(IfaceId, Arc<str>)>,
 }
 
 impl RingReader {
-    pub(super) fn new(ring: RingBuf<MapData>, unnamed: Vec<(IfaceId, Arc<str>)>) -> Self {
-        Self { ring, clock: Clock::new(), unnamed }
+    pub(super) const fn new(
+        ring: RingBuf<MapData>,
+        clock: Clock,
+        latency: Duration,
+        unnamed: Vec<(IfaceId, Arc<str>)>,
+    ) -> Self {
+        Self { ring, clock, latency, busy: false, unnamed }
     }
 
     /// Hands over what is in the ring, a batch at most, after waiting for it up to `timeout`, and
@@ -50,18 +62,20 @@ impl RingReader {
         for (iface, name) in self.unnamed.drain(..) {
             f(Item::Interface(iface, Some(name)));
         }
-        let deadline = Instant::now() + timeout;
-        loop {
-            self.clock.refresh();
-            let records = self.drain(&mut f)?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if records > 0 || left.is_zero() {
-                return Ok(records);
-            }
-            if !self.wait(left.min(PERIOD))? {
-                return Ok(0);
-            }
+        let mut left = timeout;
+        if self.busy {
+            // What has come meanwhile is read at once, instead of one by one as it comes.
+            let nap = self.latency.min(left);
+            thread::sleep(nap);
+            left -= nap;
         }
+        self.clock.refresh();
+        let mut records = self.drain(&mut f)?;
+        if records == 0 && !left.is_zero() && self.wait(left)? {
+            records = self.drain(&mut f)?;
+        }
+        self.busy = records > 0 && records < MAX_BATCH;
+        Ok(records)
     }
 
     fn drain(&mut self, f: &mut impl FnMut(Item<'_>)) -> Result<usize, LiveError> {

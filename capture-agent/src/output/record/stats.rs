@@ -1,0 +1,255 @@
+//! The ledger as an object of JSON Lines.
+
+use capture_ebpf::{Governor, Verdict};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::event;
+use crate::output::time::rfc3339;
+use crate::source::{HandedOver, Packets};
+
+/// The ledger.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatsRecord<'a> {
+    /// When it was drawn up, by packet time.
+    time: String,
+    packets: Vec<PacketsRecord>,
+    /// Live, the ring of each worker.
+    rings: Vec<RingRecord>,
+    segments: SegmentsRecord,
+    /// Payload bytes observed, each once.
+    bytes: u64,
+    /// Bytes that were sent and not observed.
+    gap_bytes: u64,
+    flows: FlowsRecord,
+    exchanges: ExchangesRecord<'a>,
+    messages: MessagesRecord,
+}
+
+/// Packets of one source. What was done with them adds up to `seen`, which is counted apart.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PacketsRecord {
+    /// `tc_ingress`, `tc_egress`, `xdp_ingress` or `file`.
+    source: &'static str,
+    #[serde(flatten)]
+    counts: CountsRecord,
+    /// Ring records that were made of those handed over, notices of what was left out among them;
+    /// of a file, segments.
+    records: u64,
+    /// Records that only say what was left out.
+    notices: u64,
+    /// Payload bytes in records; of a file, `null`.
+    handed_over_bytes: Option<u64>,
+    /// Payload bytes left in the kernel because a flow's budget was used up.
+    elided_bytes: u64,
+    /// Payload bytes that were selected and lost.
+    dropped_bytes: u64,
+    /// Of a hook, the same for each CPU.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cpus: Vec<CpuRecord>,
+}
+
+/// Packets that a hook saw on one CPU.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CpuRecord {
+    cpu: usize,
+    #[serde(flatten)]
+    counts: CountsRecord,
+}
+
+/// What was done with packets: `seen` is the sum of the others.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CountsRecord {
+    seen: u64,
+    handed_over: u64,
+    not_ip: u64,
+    not_tcp: u64,
+    fragment: u64,
+    malformed: u64,
+    other_port: u64,
+    other_host: u64,
+    not_sampled: u64,
+    pure_ack: u64,
+    elided: u64,
+    shed: u64,
+    ring_full: u64,
+    load_failed: u64,
+    reassembled: u64,
+    bad_checksum: u64,
+}
+
+/// What the ring of one worker has been through.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RingRecord {
+    /// How much is left out now: 0 nothing, 1 to 3 ever more of bodies, 4 half of the flows, 5 all
+    /// but an eighth of them.
+    level: u64,
+    /// How often each level, from 1 on, was entered from below.
+    raised: Vec<u64>,
+    /// How often each level, from 0 on, was entered from above.
+    lowered: Vec<u64>,
+}
+
+/// Segments that the engine was given: `received` is the sum of the next four, and of the `records`
+/// of all sources once the rings are empty.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SegmentsRecord {
+    received: u64,
+    in_flows: u64,
+    /// Seen before, on another interface.
+    duplicates: u64,
+    after_close: u64,
+    without_flow: u64,
+    /// Resets out of the window, of those in flows.
+    resets_ignored: u64,
+}
+
+/// Flows: `opened` is the sum of `active` and all of `closed`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct FlowsRecord {
+    opened: u64,
+    active: u64,
+    closed: ClosedRecord,
+}
+
+/// Flows that are gone, by reason.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ClosedRecord {
+    fin: u64,
+    rst: u64,
+    idle: u64,
+    pressure: u64,
+    reused: u64,
+    end: u64,
+}
+
+/// Exchanges: `made` is the sum of `dropped`, `unwanted` and what each output has written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ExchangesRecord<'a> {
+    made: u64,
+    /// Left out because the outputs could not keep up.
+    dropped: u64,
+    /// Beyond `--count`, or not among `--events`.
+    unwanted: u64,
+    outputs: Vec<OutputRecord<'a>>,
+}
+
+/// Messages of WebSockets: `made` is the sum of `dropped`, `unwanted` and what each output has
+/// written, as `exchanges.outputs` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct MessagesRecord {
+    made: u64,
+    /// Left out because the outputs could not keep up.
+    dropped: u64,
+    /// Beyond `--count`, or not among `--events`.
+    unwanted: u64,
+}
+
+/// What one output has written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OutputRecord<'a> {
+    /// A path, or `-`.
+    output: &'a str,
+    exchanges: u64,
+    flows: u64,
+    /// Messages of WebSockets.
+    messages: u64,
+    bytes: u64,
+}
+
+impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
+    fn from(stats: &'a event::Stats) -> Self {
+        let engine = &stats.engine;
+        let [fin, rst, idle, pressure, reused, end] = engine.flows_closed;
+        Self {
+            time: rfc3339(stats.time),
+            packets: stats.packets.iter().map(PacketsRecord::from).collect(),
+            rings: stats.governors.iter().map(RingRecord::from).collect(),
+            segments: SegmentsRecord {
+                received: engine.segments,
+                in_flows: engine.segments_in_flows,
+                duplicates: engine.segments_shown_again,
+                after_close: engine.segments_after_close,
+                without_flow: engine.segments_without_flow,
+                resets_ignored: engine.resets_ignored,
+            },
+            bytes: engine.bytes,
+            gap_bytes: engine.gap_bytes,
+            flows: FlowsRecord {
+                opened: engine.flows_opened,
+                active: engine.flows_active,
+                closed: ClosedRecord { fin, rst, idle, pressure, reused, end },
+            },
+            exchanges: ExchangesRecord {
+                made: engine.exchanges,
+                dropped: stats.dropped.exchanges,
+                unwanted: stats.dropped.unwanted,
+                outputs: stats.written.iter().map(OutputRecord::from).collect(),
+            },
+            messages: MessagesRecord {
+                made: engine.messages,
+                dropped: stats.dropped.messages,
+                unwanted: stats.dropped.unwanted_messages,
+            },
+        }
+    }
+}
+
+impl From<&event::SourcePackets> for PacketsRecord {
+    fn from(from: &event::SourcePackets) -> Self {
+        let HandedOver { records, notices, bytes, elided_bytes, dropped_bytes } =
+            from.packets.handed_over;
+        let cpu = |(cpu, packets)| CpuRecord { cpu, counts: CountsRecord::from(packets) };
+        Self {
+            source: from.source,
+            counts: CountsRecord::from(&from.packets),
+            records,
+            notices,
+            handed_over_bytes: (from.source != "file").then_some(bytes),
+            elided_bytes,
+            dropped_bytes,
+            cpus: from.cpus.iter().enumerate().map(cpu).collect(),
+        }
+    }
+}
+
+impl From<&Packets> for CountsRecord {
+    fn from(packets: &Packets) -> Self {
+        let count = |verdict| packets.verdicts.count(verdict);
+        Self {
+            seen: packets.seen,
+            handed_over: count(Verdict::HandedOver),
+            not_ip: count(Verdict::NotIp),
+            not_tcp: count(Verdict::NotTcp),
+            fragment: count(Verdict::Fragment),
+            malformed: count(Verdict::Malformed),
+            other_port: count(Verdict::OtherPort),
+            other_host: count(Verdict::OtherHost),
+            not_sampled: count(Verdict::NotSampled),
+            pure_ack: count(Verdict::PureAck),
+            elided: count(Verdict::Elided),
+            shed: count(Verdict::Shed),
+            ring_full: count(Verdict::RingFull),
+            load_failed: count(Verdict::LoadFailed),
+            reassembled: count(Verdict::Reassembled),
+            bad_checksum: count(Verdict::BadChecksum),
+        }
+    }
+}
+
+impl From<&Governor> for RingRecord {
+    fn from(governor: &Governor) -> Self {
+        Self {
+            level: governor.level,
+            raised: governor.raised.iter().skip(1).copied().collect(),
+            lowered: governor.lowered.to_vec(),
+        }
+    }
+}
+
+impl<'a> From<&'a event::Written> for OutputRecord<'a> {
+    fn from(written: &'a event::Written) -> Self {
+        let event::Written { output, exchanges, flows, messages, bytes } = written;
+        Self { output, exchanges: *exchanges, flows: *flows, messages: *messages, bytes: *bytes }
+    }
+}
