@@ -11,7 +11,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use capture_ebpf::tcp_flag::{FIN, PSH, RST};
+use capture_ebpf::tcp_flag::{FIN, PSH, RST, SYN};
 use capture_ebpf::{FlowHash, RecordHeader, missing};
 
 /// Places; a power of two.
@@ -207,13 +207,15 @@ impl Flow {
         }
     }
 
-    /// The bytes of a segment from `seq` on are left out, and what of FIN and RST it has.
+    /// A segment is left out; where it is lost, what it has of FIN and RST is too.
     #[inline(always)]
-    pub(crate) fn leave_out(self, segment: &RecordHeader, seq: u32, missing: u8) {
+    pub(crate) fn leave_out(self, segment: &RecordHeader, missing: u8) {
         let now = Tick::of(segment.time_ns);
         // SAFETY: as in `of`.
         let (place, mine) = unsafe { (&mut *self.place, &mut *self.mine) };
-        let end = segment.seq.wrapping_add(segment.wire_len);
+        let syn = u32::from(segment.tcp_flags & SYN != 0);
+        let seq = segment.seq.wrapping_add(syn);
+        let end = seq.wrapping_add(segment.wire_len);
         let mut flags = mine.flags & !flag::PUSHED | flag::HAS_LEFT_OUT;
         if mine.left_out() == 0 {
             flags &= !flag::DROPPED;
@@ -253,7 +255,7 @@ impl Flow {
     pub(crate) fn catches_up(self, ack: &RecordHeader) -> bool {
         // SAFETY: as in `of`.
         let (place, theirs) = unsafe { (&*self.place, &*self.theirs) };
-        theirs.left_out() > 0
+        theirs.owes()
             && ack.ack.wrapping_sub(theirs.end).cast_signed() >= 0
             && (theirs.flags & flag::PUSHED != 0
                 || Tick::of(ack.time_ns).since(place.told_at) >= CATCH_UP_TICKS)
@@ -264,17 +266,16 @@ impl Flow {
     pub(crate) fn left_out(self, whose: Whose, now_ns: u64) -> Option<LeftOut> {
         // SAFETY: as in `of`.
         let side = unsafe { &*self.side(whose) };
-        let len = side.left_out();
-        let tcp_flags = (side.flags >> flag::ENDED_SHIFT) as u8;
-        if len == 0 && tcp_flags == 0 {
+        if !side.owes() {
             return None;
         }
+        let len = side.left_out();
         let dropped = side.flags & flag::DROPPED != 0;
         Some(LeftOut {
             seq: if len == 0 { side.end } else { side.told },
             len,
             missing: if dropped { missing::DROPPED } else { missing::ELIDED },
-            tcp_flags,
+            tcp_flags: (side.flags >> flag::ENDED_SHIFT) as u8,
             time_ns: side.last.time_ns(now_ns),
         })
     }
@@ -310,10 +311,16 @@ impl Side {
         if self.flags & flag::HAS_LEFT_OUT != 0 && len > 0 { len.cast_unsigned() } else { 0 }
     }
 
+    /// Whether something is to be told: bytes, or an end.
+    #[inline(always)]
+    fn owes(&self) -> bool {
+        self.left_out() > 0 || self.flags >> flag::ENDED_SHIFT != 0
+    }
+
     /// Whether something is to be told that is still of interest.
     #[inline(always)]
     fn is_owed(&self, now: Tick) -> bool {
-        self.left_out() > 0 && now.since(self.last) < STALE_TICKS
+        self.owes() && now.since(self.last) < STALE_TICKS
     }
 }
 

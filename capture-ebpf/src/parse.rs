@@ -7,7 +7,6 @@
 //! Invariants: payload is what the IP header says it is, so padding of the frame never counts;
 //! `payload_offset + payload_len` is within the frame.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use capture_ebpf::{RecordHeader, Verdict, missing};
 
 use crate::packet::Packet;
@@ -37,8 +36,8 @@ struct Transport {
     end: u32,
 }
 
-/// Writes the TCP segment in `packet` down, with all of its payload as payload; returns where that
-/// is, or why there is none to be had.
+/// Writes the TCP segment in `packet` down, with all of its payload as payload, but not its time:
+/// returns where the payload is, or why there is none to be had.
 #[inline(always)]
 pub(crate) fn parse(packet: &impl Packet, header: &mut RecordHeader) -> Result<u32, Verdict> {
     let mut offset = ETHERNET_LEN;
@@ -161,8 +160,6 @@ fn tcp(
     if header_len < 20 || payload_offset > transport.end {
         return Err(Verdict::Malformed);
     }
-    // SAFETY: the helper takes nothing and reads a clock.
-    found.time_ns = unsafe { bpf_ktime_get_ns() };
     found.cgroup = 0;
     found.ifindex = packet.ifindex();
     found.payload_len = transport.end - payload_offset;

@@ -33,20 +33,28 @@ pub(super) struct PacketsRecord {
     source: &'static str,
     #[serde(flatten)]
     counts: CountsRecord,
-    /// Ring records that were made of those handed over, notices of what was left out among them;
-    /// of a file, segments.
-    records: u64,
-    /// Records that only say what was left out.
+    /// What was made of those that were selected; `null` for a file, each of whose packets that was
+    /// handed over is a segment.
+    records: Option<RecordsRecord>,
+    /// Of a hook, the same for each CPU.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cpus: Vec<CpuRecord>,
+}
+
+/// What a hook put into the rings, and what it kept of what was selected.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RecordsRecord {
+    /// Records, each of which is a segment to the engine: of a packet there is one, or several where
+    /// it is long, and there are notices.
+    made: u64,
+    /// Those that only say what was left out.
     notices: u64,
-    /// Payload bytes in records; of a file, `null`.
-    handed_over_bytes: Option<u64>,
+    /// Payload bytes in them.
+    bytes: u64,
     /// Payload bytes left in the kernel because a flow's budget was used up.
     elided_bytes: u64,
     /// Payload bytes that were selected and lost.
     dropped_bytes: u64,
-    /// Of a hook, the same for each CPU.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cpus: Vec<CpuRecord>,
 }
 
 /// Packets that a hook saw on one CPU.
@@ -197,17 +205,14 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
 
 impl From<&event::SourcePackets> for PacketsRecord {
     fn from(from: &event::SourcePackets) -> Self {
-        let HandedOver { records, notices, bytes, elided_bytes, dropped_bytes } =
+        let HandedOver { records: made, notices, bytes, elided_bytes, dropped_bytes } =
             from.packets.handed_over;
+        let records = RecordsRecord { made, notices, bytes, elided_bytes, dropped_bytes };
         let cpu = |(cpu, packets)| CpuRecord { cpu, counts: CountsRecord::from(packets) };
         Self {
             source: from.source,
             counts: CountsRecord::from(&from.packets),
-            records,
-            notices,
-            handed_over_bytes: (from.source != "file").then_some(bytes),
-            elided_bytes,
-            dropped_bytes,
+            records: (!from.cpus.is_empty()).then_some(records),
             cpus: from.cpus.iter().enumerate().map(cpu).collect(),
         }
     }
