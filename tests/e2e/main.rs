@@ -9,6 +9,7 @@ mod support {
     pub(crate) mod fetch;
     pub(crate) mod hooks;
     pub(crate) mod lab;
+    pub(crate) mod ledger;
     pub(crate) mod live;
     pub(crate) mod nginx;
     pub(crate) mod process;
@@ -21,8 +22,10 @@ mod support {
 mod attach;
 mod bad_input;
 mod bodies;
+mod budget;
 mod exchanges;
 mod files;
+mod ledger;
 mod load;
 mod output;
 mod reader;

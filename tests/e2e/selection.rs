@@ -106,12 +106,12 @@ fn several_interfaces_each_by_its_name() {
 
 #[test]
 fn loopback_without_duplicates_by_tc() {
-    loopback_without_duplicates("--iface lo");
+    loopback_without_duplicates("--iface lo --budget off");
 }
 
 #[test]
 fn loopback_without_duplicates_by_xdp() {
-    loopback_without_duplicates("--iface lo --hook xdp");
+    loopback_without_duplicates("--iface lo --hook xdp --budget off");
 }
 
 fn loopback_without_duplicates(hook: &str) {
@@ -136,7 +136,8 @@ fn a_bridge_and_its_port_without_duplicates() {
     lab.server.ip("address flush dev eth0");
     lab.server.ip("link set eth0 master br0");
     lab.server.ip("address add 10.77.0.1/24 dev br0");
-    let agent = Agent::run(&lab.server, "--iface eth0 --iface br0 --events exchange,flow");
+    let agent =
+        Agent::run(&lab.server, "--iface eth0 --iface br0 --budget off --events exchange,flow");
 
     let made = [1, 2].map(|n| fetch(&lab.client, &format!("http://10.77.0.1/page.html?{n}"), ""));
 
