@@ -1,9 +1,11 @@
 //! What the commands do: a source, the engine and the outputs put together, until the end.
 //!
-//! The source and the engine have a plain thread to themselves; the main thread waits on tokio for
-//! signals and for that thread.
+//! The engine has a plain thread to itself; the main thread waits on tokio for signals and for that
+//! thread.
 
+mod ahead;
 mod control;
+mod feed;
 mod files;
 mod flows;
 mod follow;
@@ -11,6 +13,7 @@ mod ledger;
 mod live;
 mod single;
 mod sink;
+mod threads;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use capture_agent::event::{Dropped, Event, Exchange, FlowSummary, WebSocketMessage};
 use capture_agent::listener::Listener;
 use capture_agent::output::queue::Sender;
+use capture_agent::output::relay::{self, Relay};
 use capture_agent::output::{OutputError, Outputs};
 
 use crate::cli::{CommonArgs, EventArg};
@@ -15,7 +16,48 @@ pub(super) trait Way {
     fn dropped(&self) -> Dropped;
 }
 
-/// Straight to the outputs, which push back: for files.
+/// To outputs that push back: for files.
+#[derive(Debug)]
+pub(super) enum Writing {
+    /// Straight there.
+    Here(Direct),
+    /// By threads of their own.
+    Relay(Relay),
+}
+
+impl Writing {
+    /// Whether an output has failed; nothing more is written then.
+    pub(super) const fn has_failed(&self) -> bool {
+        match self {
+            Self::Here(direct) => direct.failed.is_some(),
+            Self::Relay(relay) => relay.has_failed(),
+        }
+    }
+
+    /// Hands everything to the system; what the outputs have written until now, and what went
+    /// wrong first.
+    pub(super) fn end(self) -> relay::Written {
+        match self {
+            Self::Here(direct) => direct.end(),
+            Self::Relay(relay) => relay.end(),
+        }
+    }
+}
+
+impl Way for Writing {
+    fn take(&mut self, event: Event) {
+        match self {
+            Self::Here(direct) => direct.take(event),
+            Self::Relay(relay) => relay.send(event),
+        }
+    }
+
+    fn dropped(&self) -> Dropped {
+        Dropped::default()
+    }
+}
+
+/// The outputs themselves.
 #[derive(Debug)]
 pub(super) struct Direct {
     outputs: Outputs,
@@ -27,28 +69,15 @@ impl Direct {
         Self { outputs, failed: None }
     }
 
-    /// Whether an output has failed; nothing more is written then.
-    pub(super) const fn has_failed(&self) -> bool {
-        self.failed.is_some()
-    }
-
-    /// Hands everything to the system; what the outputs have written until now, and what went
-    /// wrong first.
-    pub(super) fn end(mut self) -> (Outputs, Result<(), OutputError>) {
-        let flushed = self.outputs.flush();
-        (self.outputs, self.failed.map_or(flushed, Err))
-    }
-}
-
-impl Way for Direct {
     fn take(&mut self, event: Event) {
         if self.failed.is_none() {
             self.failed = self.outputs.write(event).err();
         }
     }
 
-    fn dropped(&self) -> Dropped {
-        Dropped::default()
+    fn end(mut self) -> relay::Written {
+        let flushed = self.outputs.flush();
+        (self.outputs, self.failed.map_or(flushed, Err))
     }
 }
 
