@@ -15,7 +15,7 @@ pub(super) enum Feed {
     /// The files, read as the engine takes segments.
     Here(Box<Files>),
     /// What another thread reads of them.
-    Ahead(Ahead),
+    Ahead(Box<Ahead>),
 }
 
 impl Feed {

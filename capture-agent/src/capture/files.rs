@@ -13,7 +13,7 @@ use capture_agent::source::{Item, Verdicts};
 use super::ahead::Ahead;
 use super::control::{Control, Stop};
 use super::feed::{Feed, Files};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Tally};
 use super::sink::{Direct, Sink, Way as _, Writing};
 use super::threads::Division;
 use super::{conclude, open_outputs, selection, settings};
@@ -41,7 +41,7 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
 
 fn feed(files: Files, division: Division) -> std::io::Result<Feed> {
     Ok(if division.reads_ahead {
-        Feed::Ahead(Ahead::start(files)?)
+        Feed::Ahead(Box::new(Ahead::start(files)?))
     } else {
         Feed::Here(Box::new(files))
     })
@@ -101,7 +101,7 @@ impl Reading {
     }
 
     fn draw_up(&self) -> Stats {
-        self.ledger.draw_up(&self.engine, packets(self.feed.verdicts()), &self.sink)
+        Tally::of(&self.engine, &self.sink).stats(packets(self.feed.verdicts()))
     }
 }
 

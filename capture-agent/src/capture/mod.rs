@@ -14,6 +14,7 @@ mod live;
 mod single;
 mod sink;
 mod threads;
+mod worker;
 
 use std::time::Duration;
 
@@ -115,6 +116,9 @@ fn conclude(
     let closed = matches!(written, Err(OutputError::Closed(_)));
     if !closed && !args.quiet {
         eprintln!("{}", summary::line(stats));
+        // Of an output that has failed, nobody can say what it has.
+        let imbalances = stats.imbalances().into_iter().filter(|_| written.is_ok());
+        imbalances.for_each(|imbalance| eprintln!("the ledger does not balance: {imbalance}"));
     }
     unless_closed(written)
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::{OutputError, Outputs};
@@ -53,8 +52,6 @@ pub struct Sender {
     channel: mpsc::Sender<Batch>,
     queued: Arc<Queued>,
     batch: Batch,
-    /// When the first event of the batch was sent.
-    since: Option<Instant>,
     dropped: Dropped,
 }
 
@@ -66,27 +63,19 @@ impl Sender {
     }
 
     fn new(channel: mpsc::Sender<Batch>, queued: Arc<Queued>) -> Self {
-        Self { channel, queued, batch: Batch::default(), since: None, dropped: Dropped::default() }
+        Self { channel, queued, batch: Batch::default(), dropped: Dropped::default() }
     }
 
     /// Sends an event.
     pub fn send(&mut self, event: Event) {
-        self.since.get_or_insert_with(Instant::now);
         self.batch.push(event);
         if self.batch.is_full() {
             self.flush();
         }
     }
 
-    /// For how long an event has been waiting for others to be queued with it.
-    #[must_use]
-    pub fn waiting(&self) -> Option<Duration> {
-        self.since.map(|since| since.elapsed())
-    }
-
     /// Queues what was sent, or counts it as dropped where there is no room.
     pub fn flush(&mut self) {
-        self.since = None;
         if self.batch.is_empty() {
             return;
         }
