@@ -85,6 +85,11 @@ pub(crate) struct ReadArgs {
     /// What of them is taken.
     #[command(flatten)]
     pub(crate) taken: TakenArgs,
+    /// Threads to work with: what is written is the same for any number [default: as many as
+    /// there are cores, up to what is useful]
+    #[arg(long, value_name = "N",
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=64))]
+    pub(crate) threads: Option<usize>,
     /// What both commands have.
     #[command(flatten)]
     pub(crate) common: CommonArgs,

@@ -15,7 +15,8 @@ use crate::stream;
 pub struct FlowInfo {
     /// Its name, the same whenever a capture is replayed.
     pub id: FlowId,
-    /// Counts flows from 0 in the order in which they were first seen.
+    /// Counts flows from 0 in the order in which they were first seen. Where several engines have a
+    /// part of the flows each, it is only one that no other flow has.
     pub number: u64,
     /// Who asks.
     pub client: Endpoint,
@@ -98,6 +99,42 @@ pub struct EngineCounters {
     pub messages: u64,
 }
 
+impl EngineCounters {
+    /// Adds what another engine did.
+    pub fn merge(&mut self, other: &Self) {
+        let Self {
+            segments,
+            segments_in_flows,
+            segments_shown_again,
+            segments_after_close,
+            segments_without_flow,
+            bytes,
+            gap_bytes,
+            resets_ignored,
+            flows_opened,
+            flows_active,
+            flows_closed,
+            exchanges,
+            messages,
+        } = other;
+        self.segments += segments;
+        self.segments_in_flows += segments_in_flows;
+        self.segments_shown_again += segments_shown_again;
+        self.segments_after_close += segments_after_close;
+        self.segments_without_flow += segments_without_flow;
+        self.bytes += bytes;
+        self.gap_bytes += gap_bytes;
+        self.resets_ignored += resets_ignored;
+        self.flows_opened += flows_opened;
+        self.flows_active += flows_active;
+        for (sum, count) in self.flows_closed.iter_mut().zip(flows_closed) {
+            *sum += count;
+        }
+        self.exchanges += exchanges;
+        self.messages += messages;
+    }
+}
+
 /// Packets that a source saw, and what it did with them.
 #[derive(Clone, Debug)]
 pub struct SourcePackets {
@@ -146,6 +183,22 @@ pub struct Dropped {
     pub unwanted: u64,
     /// Messages of WebSockets that were not asked for.
     pub unwanted_messages: u64,
+    /// Flow summaries that were not asked for.
+    pub unwanted_flows: u64,
+}
+
+impl Dropped {
+    /// Adds what did not reach the outputs elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { exchanges, flows, messages, unwanted, unwanted_messages, unwanted_flows } =
+            other;
+        self.exchanges += exchanges;
+        self.flows += flows;
+        self.messages += messages;
+        self.unwanted += unwanted;
+        self.unwanted_messages += unwanted_messages;
+        self.unwanted_flows += unwanted_flows;
+    }
 }
 
 /// What one output has written.
@@ -178,6 +231,47 @@ pub struct Stats {
     pub dropped: Dropped,
     /// What the outputs wrote.
     pub written: Vec<Written>,
+}
+
+impl Stats {
+    /// What does not add up, in words. There is nothing at the end of a capture whose outputs did
+    /// not fail; before it, what is on its way from source to outputs is still missing.
+    #[must_use]
+    pub fn imbalances(&self) -> Vec<String> {
+        let Self { packets, engine, dropped, written, .. } = self;
+        let mut sums = vec![
+            (
+                "segments".to_owned(),
+                engine.segments,
+                engine.segments_in_flows
+                    + engine.segments_shown_again
+                    + engine.segments_after_close
+                    + engine.segments_without_flow,
+            ),
+            (
+                "flows".to_owned(),
+                engine.flows_opened,
+                engine.flows_active + engine.flows_closed.iter().sum::<u64>(),
+            ),
+        ];
+        let records = packets.iter().map(|source| source.packets.handed_over.records).sum();
+        sums.push(("segments handed over".to_owned(), records, engine.segments));
+        sums.extend(packets.iter().map(|SourcePackets { source, packets, .. }| {
+            (format!("packets of {source}"), packets.seen, packets.verdicts.sum())
+        }));
+        for Written { output, exchanges, flows, messages, .. } in written {
+            let not_written = dropped.exchanges + dropped.unwanted;
+            let name = |what| format!("{what} for {output}");
+            sums.push((name("exchanges"), engine.exchanges, exchanges + not_written));
+            let not_written = dropped.messages + dropped.unwanted_messages;
+            sums.push((name("messages"), engine.messages, messages + not_written));
+            let gone = engine.flows_closed.iter().sum();
+            let not_written = dropped.flows + dropped.unwanted_flows;
+            sums.push((name("flow summaries"), gone, flows + not_written));
+        }
+        let differing = sums.into_iter().filter(|(_, made, booked)| made != booked);
+        differing.map(|(what, made, booked)| format!("{made} {what}, {booked} booked")).collect()
+    }
 }
 
 /// What happened.

@@ -28,5 +28,6 @@ mod privacy;
 mod resync;
 mod schema;
 mod stream_properties;
+mod threads;
 mod trouble;
 mod websocket;

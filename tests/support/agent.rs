@@ -44,6 +44,12 @@ impl Agent {
         self
     }
 
+    /// Standard output goes there.
+    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.0.stdout(to);
+        self
+    }
+
     /// Standard output, which need not be text, and standard error of a call that succeeds.
     #[track_caller]
     pub(crate) fn run_bytes(mut self) -> (Vec<u8>, String) {

@@ -1,17 +1,21 @@
 //! `read`: capture files, one after the other, through one engine.
-
-use std::path::PathBuf;
+//!
+//! Invariant: however many threads there are, the engine gets the same segments and the outputs
+//! the same events, in the same order; so what is written is the same.
 
 use capture_agent::engine::Engine;
-use capture_agent::event::{Event, SourcePackets};
+use capture_agent::event::{Event, SourcePackets, Stats};
 use capture_agent::output::Outputs;
-use capture_agent::selection::Selection;
-use capture_agent::source::file::{FileError, FileSource};
+use capture_agent::output::relay::Relay;
+use capture_agent::source::file::FileError;
 use capture_agent::source::{Item, Verdicts};
 
+use super::ahead::Ahead;
 use super::control::{Control, Stop};
-use super::ledger::Ledger;
-use super::sink::{Direct, Sink, Way as _};
+use super::feed::{Feed, Files};
+use super::ledger::{Ledger, Tally};
+use super::sink::{Direct, Sink, Way as _, Writing};
+use super::threads::Division;
 use super::{conclude, open_outputs, selection, settings};
 use crate::cli::{CommonArgs, ReadArgs};
 
@@ -19,84 +23,85 @@ use crate::cli::{CommonArgs, ReadArgs};
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let outputs = open_outputs(&args.common)?;
+    let selection = selection(&args.common, &args.taken.port);
+    let files = Files::new(args.files.clone(), selection, args.taken.verify_checksums);
     let engine = Engine::new(settings(&args.common, &args.taken.port));
-    let reading = Reading {
-        files: args.files.clone(),
-        selection: selection(&args.common, &args.taken.port),
-        verify_checksums: args.taken.verify_checksums,
-        engine,
-        verdicts: Verdicts::default(),
-    };
+    let division = Division::of(args.threads);
     let common = args.common.clone();
-    control.run(std::future::ready(Ok(())), move |stop| reading.run(&common, outputs, &stop))
+    control.run(std::future::ready(Ok(())), move |stop| {
+        let reading = Reading {
+            feed: feed(files, division)?,
+            engine,
+            ledger: Ledger::new(&common),
+            sink: Sink::new(&common, writing(outputs, division)?),
+        };
+        reading.run(&common, &stop)
+    })
+}
+
+fn feed(files: Files, division: Division) -> std::io::Result<Feed> {
+    Ok(if division.reads_ahead {
+        Feed::Ahead(Box::new(Ahead::start(files)?))
+    } else {
+        Feed::Here(Box::new(files))
+    })
+}
+
+fn writing(outputs: Outputs, division: Division) -> std::io::Result<Writing> {
+    Ok(match division.writers {
+        0 => Writing::Here(Direct::new(outputs)),
+        threads => Writing::Relay(Relay::start(outputs, threads)?),
+    })
 }
 
 struct Reading {
-    files: Vec<PathBuf>,
-    selection: Selection,
-    verify_checksums: bool,
+    feed: Feed,
     engine: Engine,
-    verdicts: Verdicts,
+    ledger: Ledger,
+    sink: Sink<Writing>,
 }
 
 impl Reading {
-    fn run(mut self, args: &CommonArgs, outputs: Outputs, stop: &Stop) -> anyhow::Result<()> {
-        let mut sink = Sink::new(args, Direct::new(outputs));
-        let mut ledger = Ledger::new(args);
+    fn run(mut self, args: &CommonArgs, stop: &Stop) -> anyhow::Result<()> {
         // What a damaged file gave before the damage is still worth having.
-        let read = self.read_all(&mut ledger, &mut sink, stop);
-        self.engine.finish(&mut sink);
-        let mut stats = ledger.draw_up(&self.engine, packets(self.verdicts), &sink);
-        if ledger.is_wanted() {
-            sink.way.take(Event::Stats(Box::new(stats.clone())));
+        let read = self.read_all(stop);
+        for note in self.feed.notes() {
+            eprintln!("{note}");
         }
-        let (outputs, written) = sink.way.end();
+        self.engine.finish(&mut self.sink);
+        let mut stats = self.draw_up();
+        if self.ledger.is_wanted() {
+            self.sink.way.take(Event::Stats(Box::new(stats.clone())));
+        }
+        let (outputs, written) = self.sink.way.end();
         stats.written = outputs.written();
         conclude(args, &stats, written)?;
         read.map_err(Into::into)
     }
 
-    fn read_all(
-        &mut self,
-        ledger: &mut Ledger,
-        sink: &mut Sink<Direct>,
-        stop: &Stop,
-    ) -> Result<(), FileError> {
-        for file in std::mem::take(&mut self.files) {
-            let mut source = FileSource::open(&file, self.selection.clone())?
-                .verify_checksums(self.verify_checksums);
-            let read = self.read(&mut source, ledger, sink, stop);
-            self.verdicts.merge(&source.verdicts());
-            for link in source.unreadable_link_types() {
-                eprintln!("{}: packets of link type {link} were left out", file.display());
+    /// Reads to the end of the files, or until nothing more is wanted.
+    fn read_all(&mut self, stop: &Stop) -> Result<(), FileError> {
+        while self.feed.open_next()? {
+            loop {
+                if self.sink.is_full() || self.sink.way.has_failed() || stop.is_set() {
+                    return Ok(());
+                }
+                match self.feed.next_item()? {
+                    None => break,
+                    Some(Item::Interface(iface, name)) => self.engine.name_interface(iface, name),
+                    Some(Item::Segment(segment)) => self.engine.segment(&segment, &mut self.sink),
+                }
+                if self.ledger.is_due(self.engine.now()) {
+                    let stats = self.draw_up();
+                    self.sink.way.take(Event::Stats(Box::new(stats)));
+                }
             }
-            read?;
         }
         Ok(())
     }
 
-    /// Reads a file to its end, or until nothing more is wanted.
-    fn read(
-        &mut self,
-        source: &mut FileSource,
-        ledger: &mut Ledger,
-        sink: &mut Sink<Direct>,
-        stop: &Stop,
-    ) -> Result<(), FileError> {
-        while !sink.is_full() && !sink.way.has_failed() && !stop.is_set() {
-            match source.next_item()? {
-                None => break,
-                Some(Item::Interface(iface, name)) => self.engine.name_interface(iface, name),
-                Some(Item::Segment(segment)) => self.engine.segment(&segment, sink),
-            }
-            if ledger.is_due(self.engine.now()) {
-                let mut verdicts = self.verdicts;
-                verdicts.merge(&source.verdicts());
-                let stats = ledger.draw_up(&self.engine, packets(verdicts), sink);
-                sink.way.take(Event::Stats(Box::new(stats)));
-            }
-        }
-        Ok(())
+    fn draw_up(&self) -> Stats {
+        Tally::of(&self.engine, &self.sink).stats(packets(self.feed.verdicts()))
     }
 }
 

@@ -1,13 +1,40 @@
 //! When the ledger is drawn up, and from what.
 
 use capture_agent::engine::Engine;
-use capture_agent::event::{SourcePackets, Stats};
+use capture_agent::event::{Dropped, EngineCounters, SourcePackets, Stats};
 use capture_agent::segment::Timestamp;
 
 use super::sink::{Sink, Way};
 use crate::cli::{CommonArgs, EventArg};
 
-/// Draws up the ledger at the end and, if asked for, every so often.
+/// What one engine has done so far, and what became of it on the way to the outputs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) now: Timestamp,
+    engine: EngineCounters,
+    dropped: Dropped,
+}
+
+impl Tally {
+    pub(super) fn of<W: Way>(engine: &Engine, sink: &Sink<W>) -> Self {
+        Self { now: engine.now(), engine: engine.counters(), dropped: sink.dropped() }
+    }
+
+    /// Adds what another engine has done.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.now = self.now.max(other.now);
+        self.engine.merge(&other.engine);
+        self.dropped.merge(&other.dropped);
+    }
+
+    /// The ledger as of now. What was written is added by the outputs when they come to it.
+    pub(super) fn stats(self, packets: Vec<SourcePackets>) -> Stats {
+        let Self { now: time, engine, dropped } = self;
+        Stats { time, packets, governors: Vec::new(), engine, dropped, written: Vec::new() }
+    }
+}
+
+/// Tells when the ledger is wanted: at the end and, if asked for, every so often.
 #[derive(Debug)]
 pub(super) struct Ledger {
     wanted: bool,
@@ -43,23 +70,6 @@ impl Ledger {
                 self.due = next.filter(|_| now != Timestamp::default());
                 false
             }
-        }
-    }
-
-    /// The ledger as of now.
-    pub(super) fn draw_up<W: Way>(
-        &self,
-        engine: &Engine,
-        packets: Vec<SourcePackets>,
-        sink: &Sink<W>,
-    ) -> Stats {
-        Stats {
-            time: engine.now(),
-            packets,
-            governors: Vec::new(),
-            engine: engine.counters(),
-            dropped: sink.dropped(),
-            written: Vec::new(),
         }
     }
 }

@@ -1,34 +1,29 @@
-//! `run`: the kernel half, the engine, and a queue to the outputs that never pushes back.
+//! `run`: the kernel half, a worker for each of its rings, and a queue to the outputs that never
+//! pushes back.
 
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread::{self, JoinHandle};
 
-use super::control::{Control, Stop};
-use super::ledger::Ledger;
-use super::sink::Sink;
-use super::{conclude, open_outputs, selection, settings};
-use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
-use anyhow::Context as _;
-use capture_agent::engine::Engine;
+use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{Event, SourcePackets};
 use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::{OutputError, Outputs};
-use capture_agent::segment::Timestamp;
-use capture_agent::source::Item;
 use capture_agent::source::live::{
     LiveConfig, LiveError, LiveSource, RingReader, default_route_iface,
 };
 
-/// How long the capture waits for segments before it looks at the clock and at whether to stop.
-const PATIENCE: Duration = Duration::from_millis(50);
+use super::control::{Control, Stop};
+use super::ledger::{Ledger, Tally};
+use super::sink::{Sink, Wanted};
+use super::worker::{PATIENCE, Worker};
+use super::{conclude, open_outputs, selection, settings};
+use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 
 /// Runs `run`.
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let config = config(args)?;
     let outputs = open_outputs(&args.common)?;
-    let (mut source, mut readers) = LiveSource::open(&config)?;
-    let reader = readers.pop().context("the source has no reader")?;
+    let (mut source, readers) = LiveSource::open(&config)?;
     if !args.common.quiet {
         for attachment in source.attachments() {
             eprintln!("capturing on {attachment}, port {}", args.port);
@@ -44,17 +39,12 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
             None => Ok(()),
         }
     };
-    let (sender, writer) = queue::spawn(outputs)?;
-    let capture = Capture {
-        source,
-        reader,
-        engine: Engine::new(settings(&args.common, &args.port)),
-        sink: Sink::new(&args.common, sender),
-        ledger: Ledger::new(&args.common),
-        writer,
-    };
     let common = args.common.clone();
-    control.run(beside, move |stop| capture.run(&common, &stop))
+    let engine = settings(&args.common, &args.port);
+    control.run(beside, move |stop| {
+        let capture = Capture::start(source, readers, &engine, outputs, &common)?;
+        capture.run(&common, &stop)
+    })
 }
 
 fn config(args: &RunArgs) -> Result<LiveConfig, LiveError> {
@@ -73,7 +63,7 @@ fn config(args: &RunArgs) -> Result<LiveConfig, LiveError> {
         tc: args.tc_attach,
         selection: selection(&args.common, &args.port),
         kernel_log: args.kernel_log,
-        workers: Some(1),
+        workers: args.kernel.workers,
         ring_bytes: args
             .kernel
             .ring_size
@@ -100,75 +90,88 @@ fn budget(args: &RunArgs) -> Option<u32> {
 
 struct Capture {
     source: LiveSource,
-    reader: RingReader,
-    engine: Engine,
-    sink: Sink<Sender>,
+    workers: Vec<Worker>,
+    /// This thread's own end of the queue.
+    sender: Sender,
+    /// Whether as many exchanges have come as were wanted.
+    wanted: Wanted,
     ledger: Ledger,
     writer: JoinHandle<Result<Outputs, OutputError>>,
 }
 
 impl Capture {
+    /// Starts the writer, and a worker for each reader, with its share of what there may be of
+    /// flows and memory.
+    fn start(
+        source: LiveSource,
+        readers: Vec<RingReader>,
+        settings: &Settings,
+        outputs: Outputs,
+        args: &CommonArgs,
+    ) -> anyhow::Result<Self> {
+        let (sender, writer) = queue::spawn(outputs)?;
+        let settings = settings.share_of(readers.len());
+        let sinks = Sink::several(args, readers.iter().map(|_| sender.another()).collect());
+        let wanted = sinks.first().map(Sink::wanted).unwrap_or_default();
+        let workers = readers.into_iter().zip(sinks).map(|(reader, sink)| {
+            Worker::start(reader, Engine::new(settings.clone()), sink, thread::current())
+        });
+        let workers = workers.collect::<Result<_, _>>()?;
+        Ok(Self { source, workers, sender, wanted, ledger: Ledger::new(args), writer })
+    }
+
     fn run(mut self, args: &CommonArgs, stop: &Stop) -> anyhow::Result<()> {
-        let captured = self.capture(stop);
-        // A reader that has failed has nothing more to give.
-        let captured = captured.and_then(|()| self.drain());
-        self.engine.finish(&mut self.sink);
-        let packets = packets(&self.source);
-        let mut stats = self.ledger.draw_up(&self.engine, packets.unwrap_or_default(), &self.sink);
+        let watched = self.watch(stop);
+        self.source.detach();
+        self.workers.iter().for_each(Worker::finish);
+        let mut tally = Tally::default();
+        let mut worked = Ok(());
+        for worker in self.workers {
+            let (done, result) = worker.join();
+            tally.merge(&done);
+            worked = worked.and(result);
+        }
+        let mut stats = tally.stats(packets(&self.source).unwrap_or_default());
         stats.governors = self.source.governors().unwrap_or_default();
         if self.ledger.is_wanted() {
-            self.sink.way.send_last(Event::Stats(Box::new(stats.clone())));
+            self.sender.send_last(Event::Stats(Box::new(stats.clone())));
         } else {
-            drop(self.sink);
+            drop(self.sender);
         }
         let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let written = written.map(|outputs| stats.written = outputs.written());
         conclude(args, &stats, written)?;
-        captured.map_err(Into::into)
+        watched.and(worked).map_err(Into::into)
     }
 
-    /// Captures until it is told to stop, has what it wants, or cannot write any more.
-    fn capture(&mut self, stop: &Stop) -> Result<(), LiveError> {
-        let mut patience = PATIENCE;
-        while !stop.is_set() && !self.sink.is_full() && !self.writer.is_finished() {
-            if self.read(patience)? == 0 {
-                // The line is silent: time goes on all the same.
-                let more_to_evict = self.engine.advance(now(), &mut self.sink);
-                patience = if more_to_evict { Duration::ZERO } else { PATIENCE };
+    /// Lets the workers capture until they are to stop, have what is wanted, or have failed, and
+    /// until nothing can be written any more.
+    fn watch(&mut self, stop: &Stop) -> Result<(), LiveError> {
+        loop {
+            let has_ended = self.writer.is_finished() || self.workers.iter().any(Worker::has_ended);
+            if has_ended || stop.is_set() || self.wanted.is_full() {
+                return Ok(());
             }
-            if self.ledger.is_due(self.engine.now()) {
-                let packets = packets(&self.source)?;
-                let mut stats = self.ledger.draw_up(&self.engine, packets, &self.sink);
+            thread::park_timeout(PATIENCE);
+            let tally = self.tally();
+            if self.ledger.is_due(tally.now) {
+                // The kernel half's counters come last: nothing was taken before it was counted.
+                let mut stats = tally.stats(packets(&self.source)?);
                 stats.governors = self.source.governors()?;
-                self.sink.way.send(Event::Stats(Box::new(stats)));
+                self.sender.send(Event::Stats(Box::new(stats)));
+                self.sender.flush();
             }
         }
-        Ok(())
     }
 
-    /// Takes what was seen before the programs went off their hooks.
-    fn drain(&mut self) -> Result<(), LiveError> {
-        self.source.detach();
-        while !self.sink.is_full() && self.read(Duration::ZERO)? > 0 {}
-        Ok(())
-    }
-
-    fn read(&mut self, timeout: Duration) -> Result<usize, LiveError> {
-        let Self { reader, engine, sink, .. } = self;
-        reader.read(timeout, |item| match item {
-            Item::Interface(iface, name) => engine.name_interface(iface, name),
-            Item::Segment(segment) => engine.segment(&segment, sink),
-        })
+    fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
+        self.workers.iter().for_each(|worker| sum.merge(&worker.tally()));
+        sum
     }
 }
 
 fn packets(source: &LiveSource) -> Result<Vec<SourcePackets>, LiveError> {
     let hooks = source.packets()?.into_iter();
     Ok(hooks.map(|(hook, cpus)| SourcePackets::of_hook(hook, cpus)).collect())
-}
-
-/// The time on the clock that the source dates segments by.
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -1,9 +1,11 @@
 //! What the commands do: a source, the engine and the outputs put together, until the end.
 //!
-//! The source and the engine have a plain thread to themselves; the main thread waits on tokio for
-//! signals and for that thread.
+//! The engine has a plain thread to itself; the main thread waits on tokio for signals and for that
+//! thread.
 
+mod ahead;
 mod control;
+mod feed;
 mod files;
 mod flows;
 mod follow;
@@ -11,6 +13,8 @@ mod ledger;
 mod live;
 mod single;
 mod sink;
+mod threads;
+mod worker;
 
 use std::time::Duration;
 
@@ -112,6 +116,9 @@ fn conclude(
     let closed = matches!(written, Err(OutputError::Closed(_)));
     if !closed && !args.quiet {
         eprintln!("{}", summary::line(stats));
+        // Of an output that has failed, nobody can say what it has.
+        let imbalances = stats.imbalances().into_iter().filter(|_| written.is_ok());
+        imbalances.for_each(|imbalance| eprintln!("the ledger does not balance: {imbalance}"));
     }
     unless_closed(written)
 }

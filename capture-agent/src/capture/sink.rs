@@ -1,8 +1,12 @@
 //! What is wanted of the events, on its way to the outputs.
 
-use capture_agent::event::{Dropped, Event, Exchange, FlowSummary, WebSocketMessage};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use capture_agent::event::{Dropped, Event, Exchange, FlowInfo, FlowSummary, WebSocketMessage};
 use capture_agent::listener::Listener;
 use capture_agent::output::queue::Sender;
+use capture_agent::output::relay::{self, Relay};
 use capture_agent::output::{OutputError, Outputs};
 
 use crate::cli::{CommonArgs, EventArg};
@@ -15,7 +19,48 @@ pub(super) trait Way {
     fn dropped(&self) -> Dropped;
 }
 
-/// Straight to the outputs, which push back: for files.
+/// To outputs that push back: for files.
+#[derive(Debug)]
+pub(super) enum Writing {
+    /// Straight there.
+    Here(Direct),
+    /// By threads of their own.
+    Relay(Relay),
+}
+
+impl Writing {
+    /// Whether an output has failed; nothing more is written then.
+    pub(super) const fn has_failed(&self) -> bool {
+        match self {
+            Self::Here(direct) => direct.failed.is_some(),
+            Self::Relay(relay) => relay.has_failed(),
+        }
+    }
+
+    /// Hands everything to the system; what the outputs have written until now, and what went
+    /// wrong first.
+    pub(super) fn end(self) -> relay::Written {
+        match self {
+            Self::Here(direct) => direct.end(),
+            Self::Relay(relay) => relay.end(),
+        }
+    }
+}
+
+impl Way for Writing {
+    fn take(&mut self, event: Event) {
+        match self {
+            Self::Here(direct) => direct.take(event),
+            Self::Relay(relay) => relay.send(event),
+        }
+    }
+
+    fn dropped(&self) -> Dropped {
+        Dropped::default()
+    }
+}
+
+/// The outputs themselves.
 #[derive(Debug)]
 pub(super) struct Direct {
     outputs: Outputs,
@@ -27,28 +72,15 @@ impl Direct {
         Self { outputs, failed: None }
     }
 
-    /// Whether an output has failed; nothing more is written then.
-    pub(super) const fn has_failed(&self) -> bool {
-        self.failed.is_some()
-    }
-
-    /// Hands everything to the system; what the outputs have written until now, and what went
-    /// wrong first.
-    pub(super) fn end(mut self) -> (Outputs, Result<(), OutputError>) {
-        let flushed = self.outputs.flush();
-        (self.outputs, self.failed.map_or(flushed, Err))
-    }
-}
-
-impl Way for Direct {
     fn take(&mut self, event: Event) {
         if self.failed.is_none() {
             self.failed = self.outputs.write(event).err();
         }
     }
 
-    fn dropped(&self) -> Dropped {
-        Dropped::default()
+    fn end(mut self) -> relay::Written {
+        let flushed = self.outputs.flush();
+        (self.outputs, self.failed.map_or(flushed, Err))
     }
 }
 
@@ -69,10 +101,47 @@ pub(super) struct Sink<W> {
     exchanges: bool,
     messages: bool,
     flows: bool,
-    /// Exchanges that are still wanted, `None` for all.
-    left: Option<u64>,
-    unwanted: u64,
-    unwanted_messages: u64,
+    wanted: Wanted,
+    numbers: Numbers,
+    unwanted: Dropped,
+}
+
+/// How many exchanges are still wanted, of all sinks that share it; `None` for all.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted(Option<Arc<AtomicU64>>);
+
+impl Wanted {
+    fn new(count: Option<u64>) -> Self {
+        Self(count.map(|count| Arc::new(AtomicU64::new(count))))
+    }
+
+    /// Whether as many have come.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Takes one, if there is one left.
+    fn take(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        let take = |left: &Arc<AtomicU64>| {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+        };
+        self.0.as_ref().is_none_or(take)
+    }
+}
+
+/// Numbers of flows that no other engine gives: every so many, from the first on.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    first: u64,
+    step: u64,
+}
+
+impl Numbers {
+    /// Makes a number that an engine gave one that no other gives.
+    const fn settle(self, flow: &mut FlowInfo) {
+        flow.number = flow.number * self.step + self.first;
+    }
 }
 
 impl<W: Way> Sink<W> {
@@ -82,49 +151,67 @@ impl<W: Way> Sink<W> {
             exchanges: args.events.contains(&EventArg::Exchange),
             messages: args.events.contains(&EventArg::WebSocket),
             flows: args.events.contains(&EventArg::Flow),
-            left: args.count,
-            unwanted: 0,
-            unwanted_messages: 0,
+            wanted: Wanted::new(args.count),
+            numbers: Numbers { first: 0, step: 1 },
+            unwanted: Dropped::default(),
         }
+    }
+
+    /// As many as there are ways, each for an engine with a part of the flows. They share what is
+    /// wanted.
+    pub(super) fn several(args: &CommonArgs, ways: Vec<W>) -> Vec<Self> {
+        let (wanted, step) = (Wanted::new(args.count), ways.len() as u64);
+        let sink = |(first, way)| Self {
+            wanted: wanted.clone(),
+            numbers: Numbers { first, step },
+            ..Self::new(args, way)
+        };
+        (0..).zip(ways).map(sink).collect()
+    }
+
+    /// What is wanted of the exchanges, by all that share it.
+    pub(super) fn wanted(&self) -> Wanted {
+        self.wanted.clone()
     }
 
     /// Whether as many exchanges have come as were wanted.
     pub(super) fn is_full(&self) -> bool {
-        self.left == Some(0)
+        self.wanted.is_full()
     }
 
     /// What was left out so far.
     pub(super) fn dropped(&self) -> Dropped {
-        let Self { unwanted, unwanted_messages, .. } = *self;
-        Dropped { unwanted, unwanted_messages, ..self.way.dropped() }
+        let mut dropped = self.way.dropped();
+        dropped.merge(&self.unwanted);
+        dropped
     }
 }
 
 impl<W: Way> Listener for Sink<W> {
-    fn exchange(&mut self, exchange: Exchange) {
-        if self.is_full() {
-            self.unwanted += 1;
-            return;
-        }
-        self.left = self.left.map(|left| left - 1);
-        if self.exchanges {
+    fn exchange(&mut self, mut exchange: Exchange) {
+        if self.wanted.take() && self.exchanges {
+            self.numbers.settle(&mut exchange.flow);
             self.way.take(Event::Exchange(Box::new(exchange)));
         } else {
-            self.unwanted += 1;
+            self.unwanted.unwanted += 1;
         }
     }
 
-    fn websocket(&mut self, message: WebSocketMessage) {
+    fn websocket(&mut self, mut message: WebSocketMessage) {
         if self.messages && !self.is_full() {
+            self.numbers.settle(&mut message.flow);
             self.way.take(Event::WebSocket(Box::new(message)));
         } else {
-            self.unwanted_messages += 1;
+            self.unwanted.unwanted_messages += 1;
         }
     }
 
-    fn gone(&mut self, summary: FlowSummary) {
+    fn gone(&mut self, mut summary: FlowSummary) {
         if self.flows {
+            self.numbers.settle(&mut summary.flow);
             self.way.take(Event::Flow(Box::new(summary)));
+        } else {
+            self.unwanted.unwanted_flows += 1;
         }
     }
 }

@@ -68,6 +68,19 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Those of each of so many engines that have a part of the flows each.
+    #[must_use]
+    pub fn share_of(&self, engines: usize) -> Self {
+        let share = |whole: usize| (whole / engines.max(1)).max(1);
+        Self {
+            max_flows: share(self.max_flows),
+            memory_limit: share(self.memory_limit),
+            ..self.clone()
+        }
+    }
+}
+
 /// Segments in, events out.
 #[derive(Debug)]
 pub struct Engine {

@@ -9,7 +9,7 @@ use crate::event::Event;
 const KEPT_LINE_BYTES: usize = 1 << 20;
 
 /// Writes events as lines.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct JsonLines {
     /// A line is put together here: the serializer writes it a few bytes at a time.
     line: Vec<u8>,

@@ -3,11 +3,14 @@
 //! Invariant: what came from the network is escaped before it is written, so that it can neither
 //! steer a terminal nor break a format.
 
+mod batch;
 mod escape;
 pub mod flows;
+mod formats;
 mod jsonl;
 pub mod queue;
 pub mod record;
+pub mod relay;
 mod style;
 pub mod summary;
 mod text;
@@ -15,15 +18,16 @@ mod time;
 pub mod transcript;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::event::{Event, Written};
+use formats::{Formats, Formatter, KEPT_BYTES};
 pub use text::Verbosity;
 
 /// Bytes that are gathered before they are written.
-const BUFFER_BYTES: usize = 64 << 10;
+const GATHERED_BYTES: usize = 64 << 10;
 
 /// The formats there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,20 +114,14 @@ impl Format {
 pub struct Output {
     format: Formatter,
     target: Target,
-    writer: Counting<BufWriter<Box<dyn RawWrite>>>,
-    exchanges: u64,
-    flows: u64,
-    messages: u64,
+    writer: Box<dyn RawWrite>,
+    /// Events in their format, as many as are written at once.
+    gathered: Vec<u8>,
+    written: Written,
 }
 
 trait RawWrite: Write + Send + std::fmt::Debug {}
 impl<W: Write + Send + std::fmt::Debug> RawWrite for W {}
-
-#[derive(Debug)]
-enum Formatter {
-    Text(text::Text),
-    Jsonl(jsonl::JsonLines),
-}
 
 impl Output {
     /// Opens an output. A file is made anew, for its owner's eyes alone.
@@ -131,23 +129,17 @@ impl Output {
     /// # Errors
     /// If the file can't be made.
     pub fn open(format: Format, target: Target, verbosity: Verbosity) -> Result<Self, OutputError> {
-        let mut colour = false;
-        let raw: Box<dyn RawWrite> = match &target {
-            Target::Stdout => {
-                colour = style::is_wanted();
-                Box::new(io::stdout())
+        let format = Formatter::new(format, verbosity, target == Target::Stdout);
+        let (writer, output): (Box<dyn RawWrite>, _) = match &target {
+            Target::Stdout => (Box::new(io::stdout()), "-".to_owned()),
+            Target::File(path) => {
+                let file = create(path)
+                    .map_err(|error| OutputError::Open { target: target.clone(), error })?;
+                (Box::new(file), path.display().to_string())
             }
-            Target::File(path) => Box::new(
-                create(path)
-                    .map_err(|error| OutputError::Open { target: target.clone(), error })?,
-            ),
         };
-        let format = match format {
-            Format::Text => Formatter::Text(text::Text::new(verbosity, colour)),
-            Format::Jsonl => Formatter::Jsonl(jsonl::JsonLines::default()),
-        };
-        let writer = Counting { inner: BufWriter::with_capacity(BUFFER_BYTES, raw), bytes: 0 };
-        Ok(Self { format, target, writer, exchanges: 0, flows: 0, messages: 0 })
+        let written = Written { output, ..Written::default() };
+        Ok(Self { format, target, writer, gathered: Vec::new(), written })
     }
 
     /// Writes an event.
@@ -155,18 +147,38 @@ impl Output {
     /// # Errors
     /// If it can't be written.
     pub fn write(&mut self, event: &Event) -> Result<(), OutputError> {
-        let result = match &mut self.format {
-            Formatter::Text(text) => text.write(event, &mut self.writer),
-            Formatter::Jsonl(lines) => lines.write(event, &mut self.writer),
-        };
-        result.map_err(|error| self.failed(error))?;
+        let before = self.gathered.len();
+        let formatted = self.format.format(event, &mut self.gathered);
+        formatted.map_err(|error| self.failed(error))?;
+        self.count(event, self.gathered.len() - before)
+    }
+
+    /// Writes an event that is in this output's format.
+    fn write_formatted(&mut self, event: &Event, bytes: &[u8]) -> Result<(), OutputError> {
+        self.gathered.extend_from_slice(bytes);
+        self.count(event, bytes.len())
+    }
+
+    fn count(&mut self, event: &Event, bytes: usize) -> Result<(), OutputError> {
         match event {
-            Event::Exchange(_) => self.exchanges += 1,
-            Event::WebSocket(_) => self.messages += 1,
-            Event::Flow(_) => self.flows += 1,
+            Event::Exchange(_) => self.written.exchanges += 1,
+            Event::WebSocket(_) => self.written.messages += 1,
+            Event::Flow(_) => self.written.flows += 1,
             Event::Stats(_) => {}
         }
-        Ok(())
+        self.written.bytes += bytes as u64;
+        if self.gathered.len() < GATHERED_BYTES {
+            return Ok(());
+        }
+        self.hand_over()
+    }
+
+    /// Writes what is gathered; where that fails it is gone all the same, and never written twice.
+    fn hand_over(&mut self) -> Result<(), OutputError> {
+        let written = self.writer.write_all(&self.gathered);
+        self.gathered.clear();
+        self.gathered.shrink_to(KEPT_BYTES);
+        written.map_err(|error| self.failed(error))
     }
 
     /// Hands everything to the system.
@@ -174,18 +186,14 @@ impl Output {
     /// # Errors
     /// If it can't be written.
     pub fn flush(&mut self) -> Result<(), OutputError> {
+        self.hand_over()?;
         self.writer.flush().map_err(|error| self.failed(error))
     }
 
     /// What was written so far.
     #[must_use]
     pub fn written(&self) -> Written {
-        let output = match &self.target {
-            Target::Stdout => "-".to_owned(),
-            Target::File(path) => path.display().to_string(),
-        };
-        let Self { exchanges, flows, messages, .. } = *self;
-        Written { output, exchanges, flows, messages, bytes: self.writer.bytes }
+        self.written.clone()
     }
 
     fn failed(&self, error: io::Error) -> OutputError {
@@ -196,25 +204,6 @@ impl Output {
 /// Heads and bodies are nobody else's business: a new file is its owner's alone.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-/// A writer that counts.
-#[derive(Debug)]
-struct Counting<W> {
-    inner: W,
-    bytes: u64,
-}
-
-impl<W: Write> Write for Counting<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 /// Several outputs that get the same events.
@@ -243,17 +232,39 @@ impl Outputs {
         self.0.iter_mut().try_for_each(|output| output.write(&event))
     }
 
-    /// Hands everything to the system.
+    /// Writes events that were put into the formats before. A ledger was not: it gets what was
+    /// written before it, as above.
+    fn write_prepared(&mut self, events: Vec<Event>, formats: &Formats) -> Result<(), OutputError> {
+        for (number, event) in events.into_iter().enumerate() {
+            if matches!(event, Event::Stats(_)) {
+                self.write(event)?;
+                continue;
+            }
+            for (output, formatted) in self.0.iter_mut().zip(formats.event(number)) {
+                match formatted {
+                    Some(bytes) => output.write_formatted(&event, bytes)?,
+                    None => output.write(&event)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands everything to the system: what one output refuses, the others still get.
     ///
     /// # Errors
-    /// If one can't be written.
+    /// If one can't be written: of the first.
     pub fn flush(&mut self) -> Result<(), OutputError> {
-        self.0.iter_mut().try_for_each(Output::flush)
+        self.0.iter_mut().map(Output::flush).fold(Ok(()), Result::and)
     }
 
     /// What each has written.
     #[must_use]
     pub fn written(&self) -> Vec<Written> {
         self.0.iter().map(Output::written).collect()
+    }
+
+    fn formats(&self) -> Formats {
+        Formats::new(self.0.iter().map(|output| output.format.clone()))
     }
 }

@@ -1,52 +1,113 @@
 //! The way from the capture to the outputs when it is live: a queue that never pushes back.
 //!
-//! Invariants: an event is queued, or counted as dropped; what is queued takes no more than
-//! [`MAX_QUEUED_BYTES`].
+//! Invariants: an event is written, or counted as dropped; what is queued takes no more than
+//! [`MAX_QUEUED_EVENTS`] and [`MAX_QUEUED_BYTES`], beside the batches that are being gathered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
 use std::thread::{self, JoinHandle};
 
+use super::batch::Batch;
 use super::{OutputError, Outputs};
 use crate::event::{Dropped, Event};
 
 /// Most events in the queue.
-const MAX_QUEUED_EVENTS: usize = 64 << 10;
+pub const MAX_QUEUED_EVENTS: usize = 64 << 10;
 /// Most bytes of events in the queue: bodies are what fills memory when a disk is slow.
 pub const MAX_QUEUED_BYTES: usize = 256 << 20;
 
-/// The end that the capture holds.
+/// What is in the queue.
+#[derive(Debug, Default)]
+struct Queued {
+    events: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Queued {
+    /// Takes room for a batch, if there is some.
+    fn take(&self, batch: &Batch) -> bool {
+        let events = self.events.fetch_add(batch.events.len(), Ordering::Relaxed);
+        let bytes = self.bytes.fetch_add(batch.bytes, Ordering::Relaxed);
+        let fits = events + batch.events.len() <= MAX_QUEUED_EVENTS
+            && bytes + batch.bytes <= MAX_QUEUED_BYTES;
+        if !fits {
+            self.give_back(batch.events.len(), batch.bytes);
+        }
+        fits
+    }
+
+    fn give_back(&self, events: usize, bytes: usize) {
+        self.events.fetch_sub(events, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The end that a worker of the capture holds; each has its own.
+///
+/// Events are gathered, and queued when there are many, or when [`Self::flush`] is called: that is
+/// to be done as often as those who watch shall see something.
 #[derive(Debug)]
 pub struct Sender {
-    channel: SyncSender<Event>,
-    queued_bytes: Arc<AtomicUsize>,
+    channel: mpsc::Sender<Batch>,
+    queued: Arc<Queued>,
+    batch: Batch,
     dropped: Dropped,
 }
 
 impl Sender {
-    /// Queues an event, or counts it as dropped.
+    /// One more end of the same queue, for another worker.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.channel.clone(), Arc::clone(&self.queued))
+    }
+
+    fn new(channel: mpsc::Sender<Batch>, queued: Arc<Queued>) -> Self {
+        Self { channel, queued, batch: Batch::default(), dropped: Dropped::default() }
+    }
+
+    /// Sends an event.
     pub fn send(&mut self, event: Event) {
-        let dropped = match event {
-            Event::Exchange(_) => Some(&mut self.dropped.exchanges),
-            Event::WebSocket(_) => Some(&mut self.dropped.messages),
-            Event::Flow(_) => Some(&mut self.dropped.flows),
-            Event::Stats(_) => None,
-        };
-        let weight = weight(&event);
-        let queued = self.queued_bytes.fetch_add(weight, Ordering::Relaxed);
-        if queued + weight > MAX_QUEUED_BYTES || self.channel.try_send(event).is_err() {
-            self.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
-            if let Some(dropped) = dropped {
-                *dropped += 1;
+        self.batch.push(event);
+        if self.batch.is_full() {
+            self.flush();
+        }
+    }
+
+    /// Queues what was sent, or counts it as dropped where there is no room.
+    pub fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        if !self.queued.take(&batch) {
+            self.drop_events(&batch.events);
+        } else if let Err(mpsc::SendError(batch)) = self.channel.send(batch) {
+            // The writer has gone; its own result says why.
+            self.drop_events(&batch.events);
+        }
+    }
+
+    fn drop_events(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Exchange(_) => self.dropped.exchanges += 1,
+                Event::WebSocket(_) => self.dropped.messages += 1,
+                Event::Flow(_) => self.dropped.flows += 1,
+                Event::Stats(_) => {}
             }
         }
     }
 
-    /// Queues an event, however long that takes: for the last one, when the capture is over.
-    pub fn send_last(self, event: Event) {
+    /// Queues an event, whether there is room or not: for the last one, when the capture is over.
+    pub fn send_last(mut self, event: Event) {
+        self.flush();
+        let mut batch = Batch::default();
+        batch.push(event);
+        self.queued.events.fetch_add(batch.events.len(), Ordering::Relaxed);
+        self.queued.bytes.fetch_add(batch.bytes, Ordering::Relaxed);
         // Nobody is left to be told that the writer has gone: its own result says so.
-        let _ = self.channel.send(event);
+        let _ = self.channel.send(batch);
     }
 
     /// What was left out so far.
@@ -56,22 +117,7 @@ impl Sender {
     }
 }
 
-/// About how many bytes an event takes in memory.
-fn weight(event: &Event) -> usize {
-    const BASE: usize = 512;
-    let exchange = match event {
-        Event::Exchange(exchange) => exchange,
-        Event::WebSocket(message) => return BASE + message.http.message.content.len(),
-        Event::Flow(_) | Event::Stats(_) => return BASE,
-    };
-    let request = exchange.http.request.as_ref();
-    let response = exchange.http.response.as_ref();
-    let requested = request.map_or(0, |m| m.head.head().len() as usize + m.body.content.len());
-    let responded = response.map_or(0, |m| m.head.head().len() as usize + m.body.content.len());
-    BASE + requested + responded
-}
-
-/// Starts the thread that writes what is queued. It ends when the sender is gone and everything
+/// Starts the thread that writes what is queued. It ends when all senders are gone and everything
 /// is written, or when an output can't be written.
 ///
 /// # Errors
@@ -79,37 +125,37 @@ fn weight(event: &Event) -> usize {
 pub fn spawn(
     outputs: Outputs,
 ) -> std::io::Result<(Sender, JoinHandle<Result<Outputs, OutputError>>)> {
-    let (channel, receiver) = sync_channel(MAX_QUEUED_EVENTS);
-    let queued_bytes = Arc::new(AtomicUsize::new(0));
-    let sender =
-        Sender { channel, queued_bytes: Arc::clone(&queued_bytes), dropped: Dropped::default() };
+    let (channel, receiver) = mpsc::channel();
+    let queued = Arc::new(Queued::default());
+    let sender = Sender::new(channel, Arc::clone(&queued));
     let writer = thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || write_all(outputs, &receiver, &queued_bytes))?;
+        .spawn(move || write_all(outputs, &receiver, &queued))?;
     Ok((sender, writer))
 }
 
 fn write_all(
     mut outputs: Outputs,
-    receiver: &Receiver<Event>,
-    queued_bytes: &AtomicUsize,
+    receiver: &Receiver<Batch>,
+    queued: &Queued,
 ) -> Result<Outputs, OutputError> {
     loop {
-        let event = match receiver.try_recv() {
-            Ok(event) => event,
+        let batch = match receiver.try_recv() {
+            Ok(batch) => batch,
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 // Nothing waits: now is the time for those who watch.
                 outputs.flush()?;
                 match receiver.recv() {
-                    Ok(event) => event,
+                    Ok(batch) => batch,
                     Err(RecvError) => break,
                 }
             }
         };
-        let weight = weight(&event);
-        let result = outputs.write(event);
-        queued_bytes.fetch_sub(weight, Ordering::Relaxed);
+        let Batch { events, bytes } = batch;
+        let count = events.len();
+        let result = events.into_iter().try_for_each(|event| outputs.write(event));
+        queued.give_back(count, bytes);
         if let Err(error) = result {
             // One output that fails must not take from the others what they have.
             let _ = outputs.flush();

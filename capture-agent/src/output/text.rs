@@ -27,7 +27,7 @@ pub enum Verbosity {
 }
 
 /// How text is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Text {
     verbosity: Verbosity,
     colour: bool,

@@ -112,12 +112,17 @@ pub(super) struct SegmentsRecord {
     resets_ignored: u64,
 }
 
-/// Flows: `opened` is the sum of `active` and all of `closed`.
+/// Flows: `opened` is the sum of `active` and all of `closed`; the latter are summed up by
+/// `dropped`, `unwanted` and what each output has written, as `exchanges.outputs` says.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct FlowsRecord {
     opened: u64,
     active: u64,
     closed: ClosedRecord,
+    /// Summaries left out because the outputs could not keep up.
+    dropped: u64,
+    /// Summaries that are not among `--events`.
+    unwanted: u64,
 }
 
 /// Flows that are gone, by reason.
@@ -187,6 +192,8 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
                 opened: engine.flows_opened,
                 active: engine.flows_active,
                 closed: ClosedRecord { fin, rst, idle, pressure, reused, end },
+                dropped: stats.dropped.flows,
+                unwanted: stats.dropped.unwanted_flows,
             },
             exchanges: ExchangesRecord {
                 made: engine.exchanges,

@@ -1,0 +1,49 @@
+//! Events on their way to the writers, many at a time: to wake a thread costs more than an event.
+
+use super::Event;
+
+/// Events that go together at most: some hundred microseconds of a writer's work.
+const MAX_EVENTS: usize = 128;
+/// Bytes of events that go together at most: bodies shall not wait for many others of their kind.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Events in their order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) events: Vec<Event>,
+    /// About how many bytes they take in memory.
+    pub(super) bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, event: Event) {
+        if self.events.capacity() == 0 {
+            self.events.reserve_exact(MAX_EVENTS);
+        }
+        self.bytes += weight(&event);
+        self.events.push(event);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.events.len() >= MAX_EVENTS || self.bytes >= MAX_BYTES
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+/// About how many bytes an event takes in memory.
+fn weight(event: &Event) -> usize {
+    const BASE: usize = 512;
+    let exchange = match event {
+        Event::Exchange(exchange) => exchange,
+        Event::WebSocket(message) => return BASE + message.http.message.content.len(),
+        Event::Flow(_) | Event::Stats(_) => return BASE,
+    };
+    let request = exchange.http.request.as_ref();
+    let response = exchange.http.response.as_ref();
+    let requested = request.map_or(0, |m| m.head.head().len() as usize + m.body.content.len());
+    let responded = response.map_or(0, |m| m.head.head().len() as usize + m.body.content.len());
+    BASE + requested + responded
+}

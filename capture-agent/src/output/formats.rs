@@ -1,0 +1,78 @@
+//! Events in the formats of the outputs, put together before it is their turn to be written.
+
+use std::io;
+use std::ops::Range;
+
+use super::{Event, Verbosity, jsonl, style, text};
+
+/// Longest room that is kept for what comes next: one large body shall not hold it for ever.
+pub(super) const KEPT_BYTES: usize = 1 << 20;
+
+/// Puts events into a format.
+#[derive(Clone, Debug)]
+pub(super) enum Formatter {
+    Text(text::Text),
+    Jsonl(jsonl::JsonLines),
+}
+
+impl Formatter {
+    pub(super) fn new(format: super::Format, verbosity: Verbosity, is_stdout: bool) -> Self {
+        match format {
+            super::Format::Text => {
+                Self::Text(text::Text::new(verbosity, is_stdout && style::is_wanted()))
+            }
+            super::Format::Jsonl => Self::Jsonl(jsonl::JsonLines::default()),
+        }
+    }
+
+    /// Adds an event to what is in `bytes`.
+    pub(super) fn format(&mut self, event: &Event, bytes: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.write(event, bytes),
+            Self::Jsonl(lines) => lines.write(event, bytes),
+        }
+    }
+}
+
+/// The formats of all outputs, and the events that are in them already.
+#[derive(Clone, Debug)]
+pub(super) struct Formats(Vec<Prepared>);
+
+#[derive(Clone, Debug)]
+struct Prepared {
+    format: Formatter,
+    bytes: Vec<u8>,
+    /// Where each event lies in `bytes`; `None` where that is not known yet.
+    places: Vec<Option<Range<usize>>>,
+}
+
+impl Formats {
+    pub(super) fn new(formats: impl Iterator<Item = Formatter>) -> Self {
+        let prepared = |format| Prepared { format, bytes: Vec::new(), places: Vec::new() };
+        Self(formats.map(prepared).collect())
+    }
+
+    /// Puts these events into all formats. A ledger is left out: it tells what was written before.
+    pub(super) fn prepare(&mut self, events: &[Event]) {
+        for Prepared { format, bytes, places } in &mut self.0 {
+            bytes.clear();
+            bytes.shrink_to(KEPT_BYTES);
+            places.clear();
+            places.extend(events.iter().map(|event| {
+                let start = bytes.len();
+                let is_ledger = matches!(event, Event::Stats(_));
+                // What can't be put into a format fails again, and is told, when it is written.
+                let is_there = !is_ledger && format.format(event, bytes).is_ok();
+                is_there.then_some(start..bytes.len())
+            }));
+        }
+    }
+
+    /// The event of this number in each format, where it was put into it.
+    pub(super) fn event(&self, number: usize) -> impl Iterator<Item = Option<&[u8]>> {
+        self.0.iter().map(move |prepared| {
+            let place = prepared.places.get(number)?.clone()?;
+            prepared.bytes.get(place)
+        })
+    }
+}
