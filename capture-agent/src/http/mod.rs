@@ -261,8 +261,7 @@ impl Connection {
         let answered_until = self.responses.position();
         let responses_end = self.responses.is_left_open() && dialogue.has_heard(answered_until);
         let has_all = mark.acked >= self.requests.position();
-        let requests_end =
-            self.requests.is_left_open() && has_all && dialogue.is_being_answered();
+        let requests_end = self.requests.is_left_open() && has_all && dialogue.is_being_answered();
         let scribe =
             Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, answered_until, out };
         if responses_end {

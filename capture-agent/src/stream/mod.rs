@@ -328,14 +328,7 @@ impl Stream {
 
     /// Keeps payload that begins `ahead` of what is expected next, of a segment all of which may
     /// be new. Returns whether all of the payload is.
-    fn hold(
-        &mut self,
-        bytes: &[u8],
-        ahead: u64,
-        is_new: bool,
-        mark: Mark,
-        rules: &Rules,
-    ) -> bool {
+    fn hold(&mut self, bytes: &[u8], ahead: u64, is_new: bool, mark: Mark, rules: &Rules) -> bool {
         let offset = self.offset + ahead;
         let trouble = self.trouble();
         if trouble.held.is_empty() {
@@ -419,7 +412,9 @@ impl Stream {
 
     fn release_before(&mut self, limit: u64, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
         while let Some(trouble) = self.trouble.as_deref_mut() {
-            let Some(Piece { content, mark }) = trouble.held.take(self.offset, limit) else { break };
+            let Some(Piece { content, mark }) = trouble.held.take(self.offset, limit) else {
+                break;
+            };
             // The next hole, if there is one, was there no sooner than the piece before it.
             trouble.since = trouble.since.max(mark.time);
             match content {

@@ -1,3 +1,5 @@
+mod left_out;
+
 use super::*;
 use crate::segment::{Endpoint, IfaceId, Missing, TcpFlags};
 

@@ -18,8 +18,8 @@ use super::seek::Seek;
 use crate::segment::Timestamp;
 use crate::stream::Mark;
 pub(super) use handler::{Handler, Loss, Lost};
-pub(super) use hole::Hole;
 use hole::After;
+pub(super) use hole::Hole;
 pub(super) use resting::Resting;
 use resting::{Memory, Rest};
 
