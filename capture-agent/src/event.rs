@@ -81,10 +81,14 @@ pub struct EngineCounters {
     /// Segments that open nothing and belong to nothing, as resets and acknowledgements do when
     /// their flow is not known.
     pub segments_without_flow: u64,
-    /// Payload bytes that were seen, each once.
+    /// Payload bytes that are here, each once.
     pub bytes: u64,
-    /// Bytes that were sent and not seen.
+    /// Bytes that were sent and are lost: not seen, or dropped.
     pub gap_bytes: u64,
+    /// Those of them that were seen, and dropped by the agent itself.
+    pub dropped_bytes: u64,
+    /// Bytes that were seen and left in the kernel on purpose; not among `bytes`.
+    pub elided_bytes: u64,
     /// Resets out of the window, which were not believed.
     pub resets_ignored: u64,
     /// Flows that were opened.

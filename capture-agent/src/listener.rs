@@ -54,8 +54,8 @@ pub struct Data<'a> {
 
 /// Told of what happens, in the order it happens. What is not wanted need not be written.
 ///
-/// For one flow the order is: `opened`; `sent`, `received`, `gap`, `unacknowledged`, `exchange` and,
-/// after the exchange that upgraded it, which is its last with a response, `websocket`; `closed`;
+/// For one flow the order is: `opened`; `sent`, `received`, `gap`, `elided`, `unacknowledged`, `exchange`
+/// and, after the exchange that upgraded it, which is its last with a response, `websocket`; `closed`;
 /// `gone`. Who is client and who is server can change until something was said, where
 /// the start of a flow was not seen. `examples/listener.rs` is a program that listens.
 #[expect(unused_variables, reason = "the names document what is passed")]
@@ -69,8 +69,11 @@ pub trait Listener {
     /// The server has sent these bytes.
     fn received(&mut self, flow: &FlowView<'_>, data: Data<'_>) {}
 
-    /// From this stream offset on so many bytes were sent and not seen.
+    /// From this stream offset on so many bytes were sent and are lost: not seen, or dropped.
     fn gap(&mut self, flow: &FlowView<'_>, direction: Direction, offset: u64, len: u64) {}
+
+    /// From this stream offset on so many bytes were seen and left in the kernel on purpose.
+    fn elided(&mut self, flow: &FlowView<'_>, direction: Direction, offset: u64, len: u64) {}
 
     /// So many bytes in this direction have not been acknowledged: more than
     /// the settings of the engine call worth a warning.

@@ -14,8 +14,8 @@ const ISN: u64 = 1 << 40;
 const LEN: u64 = 400;
 const HOLE_NS: u64 = 1_000;
 
-/// A byte that was sent and seen, or not seen.
-type Heard = Option<u8>;
+/// A byte that was sent: as it is, or why it is not here.
+type Heard = Result<u8, Missing>;
 
 /// What a stream should do, byte by byte.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ struct Model {
     first: u64,
     acked: u64,
     fin: Option<u64>,
-    held: BTreeMap<u64, (u8, u64)>,
+    held: BTreeMap<u64, (Heard, u64)>,
     since: u64,
     counters: Counters,
     heard: Vec<Heard>,
@@ -41,19 +41,21 @@ impl Model {
         self.next.unwrap()
     }
 
-    fn accept(&mut self, time: u64, at: u64, flags: TcpFlags, payload: &[u8]) {
+    /// `left` bytes after the payload were left out.
+    fn accept(&mut self, time: u64, at: u64, flags: TcpFlags, payload: &[u8], left: Left) {
         if flags.rst() {
             self.counters.segments += 1;
             return;
         }
         let at = at + u64::from(flags.syn());
         let next = self.anchor(at);
-        let says = !payload.is_empty() || flags.syn() || flags.fin();
+        let wire_len = payload.len() as u64 + left.len;
+        let says = wire_len > 0 || flags.syn() || flags.fin();
         self.counters.segments += u64::from(says);
-        if at + 1 == next && payload.len() <= 1 && !flags.syn() && !flags.fin() {
+        if at + 1 == next && wire_len <= 1 && !flags.syn() && !flags.fin() {
             return; // a keep-alive probe
         }
-        let end = at + payload.len() as u64;
+        let end = at + wire_len;
         if flags.fin() && (end >= next || (end + 1 == next && self.acked == next)) {
             if self.fin.is_none() && at > next && self.held.is_empty() {
                 self.since = time;
@@ -61,22 +63,30 @@ impl Model {
             self.fin.get_or_insert(end);
         }
         let was_late = self.held.last_key_value().is_some_and(|(last, _)| at.max(next) <= *last);
-        if self.held.is_empty() && end > next && !payload.is_empty() {
+        if self.held.is_empty() && end > next && wire_len > 0 {
             self.since = time;
         }
         let before = self.counters;
         for (position, byte) in (at..).zip(payload) {
             if position < next {
                 self.counters.retransmitted_bytes += 1;
-            } else if let Some((held, _)) = self.held.get_mut(&position) {
+            } else if let Some((Ok(held), _)) = self.held.get_mut(&position) {
                 self.counters.retransmitted_bytes += 1;
                 self.counters.conflicting_bytes += u64::from(held != byte);
                 if self.overlap == Overlap::Last {
                     *held = *byte;
                 }
             } else {
-                self.held.insert(position, (*byte, time));
+                // It may have been left out before.
+                self.held.insert(position, (Ok(*byte), time));
                 self.counters.bytes += 1;
+            }
+        }
+        for position in end - left.len..end {
+            if position < next || self.held.contains_key(&position) {
+                self.counters.retransmitted_bytes += 1;
+            } else {
+                self.held.insert(position, (Err(left.why), time));
             }
         }
         let counters = &mut self.counters;
@@ -152,10 +162,13 @@ impl Model {
         let byte = self.held.remove(&next);
         if let Some((_, time)) = byte {
             self.since = self.since.max(time);
-        } else {
-            self.counters.gap_bytes += 1;
         }
-        self.heard.push(byte.map(|(byte, _)| byte));
+        let byte = byte.map_or(Err(Missing::Unseen), |(byte, _)| byte);
+        let Counters { gap_bytes, dropped_bytes, elided_bytes, .. } = &mut self.counters;
+        *gap_bytes += u64::from(matches!(byte, Err(Missing::Unseen | Missing::Dropped)));
+        *dropped_bytes += u64::from(byte == Err(Missing::Dropped));
+        *elided_bytes += u64::from(byte == Err(Missing::Elided));
+        self.heard.push(byte);
         self.next = Some(next + 1);
     }
 
@@ -172,6 +185,15 @@ impl Model {
     }
 }
 
+/// So many bytes that were left out, and why.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    len: u64,
+    why: Missing,
+}
+
+const NOTHING: Left = Left { len: 0, why: Missing::Unseen };
+
 /// What happens to a stream. Positions count from the first byte after SYN.
 #[derive(Clone, Debug)]
 enum Op {
@@ -180,6 +202,7 @@ enum Op {
         len: usize,
         flags: TcpFlags,
         salt: u8,
+        left: Left,
     },
     Syn {
         len: usize,
@@ -206,9 +229,10 @@ fn op(differ: bool) -> impl Strategy<Value = Op> {
         1 => Just(TcpFlags::ACK.with(TcpFlags(0x20))),
         1 => Just(TcpFlags::RST),
     ];
+    let len = prop_oneof![3 => 0..80_usize, 1 => Just(0)];
     prop_oneof![
-        12 => (0..LEN, 0..80_usize, flags, salt)
-            .prop_map(|(at, len, flags, salt)| Op::Data { at, len, flags, salt }),
+        12 => (0..LEN, len, flags, salt, left())
+            .prop_map(|(at, len, flags, salt, left)| Op::Data { at, len, flags, salt, left }),
         1 => (0..20_usize).prop_map(|len| Op::Syn { len }),
         3 => (0..LEN + 40).prop_map(|at| Op::Ack { at }),
         1 => (0..2_usize).prop_map(|len| Op::KeepAlive { len }),
@@ -220,6 +244,12 @@ fn op(differ: bool) -> impl Strategy<Value = Op> {
 /// Where in the sequence space a stream is: anywhere, more often than not around the wrap.
 fn shift() -> impl Strategy<Value = u32> {
     prop_oneof![any::<u32>(), (u32::MAX - 500..=u32::MAX), Just(0), Just(1 << 31)]
+}
+
+/// Most segments are whole.
+fn left() -> impl Strategy<Value = Left> {
+    let some = |why| (1..120_u64).prop_map(move |len| Left { len, why });
+    prop_oneof![6 => Just(NOTHING), 1 => some(Missing::Elided), 1 => some(Missing::Dropped)]
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -262,17 +292,22 @@ impl Bench {
             Chunk::Data { offset, bytes, .. } => {
                 assert_eq!(offset, heard.len() as u64, "chunks follow each other");
                 assert!(!bytes.is_empty());
-                heard.extend(bytes.iter().copied().map(Some));
+                heard.extend(bytes.iter().copied().map(Ok));
             }
-            Chunk::Gap { offset, len } => {
+            Chunk::Gap { offset, len, missing, time, .. } => {
                 assert_eq!(offset, heard.len() as u64, "chunks follow each other");
                 assert!(len > 0);
-                heard.extend(std::iter::repeat_n(None, len as usize));
+                assert_eq!(time.is_none(), missing == Missing::Unseen);
+                heard.extend(std::iter::repeat_n(Err(missing), len as usize));
             }
         });
     }
 
     fn accept(&mut self, at: u64, flags: TcpFlags, payload: &[u8]) {
+        self.accept_part(at, flags, payload, NOTHING);
+    }
+
+    fn accept_part(&mut self, at: u64, flags: TcpFlags, payload: &[u8], left: Left) {
         let end = Endpoint::v4([10, 0, 0, 1], 80);
         let segment = Segment {
             time: Timestamp(self.now),
@@ -284,8 +319,8 @@ impl Bench {
             flags,
             window: 0,
             payload,
-            wire_len: payload.len() as u32,
-            missing: Missing::Unseen,
+            wire_len: payload.len() as u32 + left.len as u32,
+            missing: left.why,
             cgroup: 0,
         };
         let mark = Mark { time: segment.time, ..Mark::default() };
@@ -333,17 +368,17 @@ impl Pair {
     fn play(&mut self, op: &Op) {
         let Self { bench, model } = self;
         match *op {
-            Op::Data { at, len, flags, salt } => {
+            Op::Data { at, len, flags, salt, left } => {
                 let at = ISN + 1 + at;
                 let payload: Vec<u8> =
                     (at..at + len as u64).map(|position| byte_at(position) ^ salt).collect();
-                bench.accept(at, flags, &payload);
-                model.accept(bench.now, at, flags, &payload);
+                bench.accept_part(at, flags, &payload, left);
+                model.accept(bench.now, at, flags, &payload, left);
             }
             Op::Syn { len } => {
                 let payload: Vec<u8> = (ISN + 1..).take(len).map(byte_at).collect();
                 bench.accept(ISN, TcpFlags::SYN, &payload);
-                model.accept(bench.now, ISN, TcpFlags::SYN, &payload);
+                model.accept(bench.now, ISN, TcpFlags::SYN, &payload, NOTHING);
             }
             Op::Ack { at } => {
                 bench.acknowledged(ISN + 1 + at);
@@ -355,7 +390,7 @@ impl Pair {
                 }
                 let at = model.first + bench.stream.offset() - 1;
                 bench.accept(at, TcpFlags::ACK, &b"?"[..len]);
-                model.accept(bench.now, at, TcpFlags::ACK, &b"?"[..len]);
+                model.accept(bench.now, at, TcpFlags::ACK, &b"?"[..len], NOTHING);
             }
             Op::Expire => {
                 bench.expire();
@@ -418,14 +453,15 @@ proptest! {
             pair.play(op);
             let stream = &pair.bench.stream;
             // What a stream needs to hold anything at all is small.
-            assert!(stream.memory() <= held_bytes + 128, "{}", stream.memory());
+            assert!(stream.memory() <= held_bytes + 160, "{}", stream.memory());
             let counters = stream.counters();
             let heard = &pair.bench.heard;
             assert_eq!(stream.offset(), heard.len() as u64);
-            assert_eq!(counters.gap_bytes, heard.iter().filter(|byte| byte.is_none()).count() as u64);
+            let missing = heard.iter().filter(|byte| byte.is_err()).count() as u64;
+            assert_eq!(counters.gap_bytes + counters.elided_bytes, missing);
             assert_eq!(counters.conflicting_bytes, 0);
             for (position, byte) in (ISN + 1..).zip(heard) {
-                assert!(byte.is_none_or(|byte| byte == byte_at(position)));
+                assert!(byte.is_err() || *byte == Ok(byte_at(position)));
             }
         }
     }
@@ -450,7 +486,7 @@ proptest! {
             prop_assume!(payload.len() > 1);
             bench.accept(ISN + 1 + at, TcpFlags::ACK, &payload);
         }
-        let said: Vec<Heard> = (0..LEN).map(|at| Some(byte_at(at))).collect();
+        let said: Vec<Heard> = (0..LEN).map(|at| Ok(byte_at(at))).collect();
         prop_assert_eq!(&bench.heard, &said);
         let counters = bench.stream.counters();
         prop_assert_eq!((counters.bytes, counters.gap_bytes), (LEN, 0));

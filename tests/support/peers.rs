@@ -289,6 +289,7 @@ fn rest<H>(message: &Message<H>) -> String {
     let state = match message.state {
         State::Complete => String::new(),
         State::Gap => format!(" [gap {}]", message.lost_bytes),
+        State::Elided => format!(" [elided {}]", message.elided_bytes),
         State::Cut => " [cut]".to_owned(),
         State::Midstream => " [midstream]".to_owned(),
         State::Open => " [open]".to_owned(),

@@ -136,6 +136,8 @@ impl Conversation {
         Tally {
             bytes: up.bytes + down.bytes,
             gap_bytes: up.gap_bytes + down.gap_bytes,
+            dropped_bytes: up.dropped_bytes + down.dropped_bytes,
+            elided_bytes: up.elided_bytes + down.elided_bytes,
             memory: held + self.http.as_ref().map_or(0, |http| http.memory()),
             hole_since: self.hole_since(),
         }

@@ -311,6 +311,8 @@ impl Engine {
         let now = flow.tally();
         self.counters.bytes += now.bytes - before.bytes;
         self.counters.gap_bytes += now.gap_bytes - before.gap_bytes;
+        self.counters.dropped_bytes += now.dropped_bytes - before.dropped_bytes;
+        self.counters.elided_bytes += now.elided_bytes - before.elided_bytes;
         self.held_memory = self.held_memory + now.memory - before.memory;
         if let Some(since) = now.hole_since {
             self.holes.add(since, flow.number, flow.flow_key());

@@ -2,7 +2,7 @@
 
 use crate::flow::Direction;
 use crate::listener::{Data, FlowView, Listener};
-use crate::segment::{IfaceId, Timestamp};
+use crate::segment::{IfaceId, Missing, Timestamp};
 use crate::stream::{Chunk, Stream};
 
 /// What is booked of a flow.
@@ -10,8 +10,12 @@ use crate::stream::{Chunk, Stream};
 pub(super) struct Tally {
     /// Payload bytes that were seen.
     pub(super) bytes: u64,
-    /// Bytes that were sent and not seen.
+    /// Bytes that were sent and are lost.
     pub(super) gap_bytes: u64,
+    /// Those of them that the agent itself lost.
+    pub(super) dropped_bytes: u64,
+    /// Bytes that were left out on purpose.
+    pub(super) elided_bytes: u64,
     /// Bytes of memory beyond the flow's place in the table.
     pub(super) memory: usize,
     /// Since when a hole is open, in either direction.
@@ -54,6 +58,9 @@ pub(super) fn tell(
                 Direction::ToClient => listener.received(flow, data),
             }
         }
-        Chunk::Gap { offset, len } => listener.gap(flow, direction, offset, len),
+        Chunk::Gap { offset, len, missing: Missing::Elided, .. } => {
+            listener.elided(flow, direction, offset, len);
+        }
+        Chunk::Gap { offset, len, .. } => listener.gap(flow, direction, offset, len),
     }
 }

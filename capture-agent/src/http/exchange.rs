@@ -5,7 +5,7 @@
 use super::anomaly::Anomalies;
 use super::form::Field;
 use super::head::{Fields, RequestHead, ResponseHead};
-use crate::segment::Timestamp;
+use crate::segment::{Missing, Timestamp};
 use crate::stream::Disorder;
 
 /// How much of a message was seen.
@@ -13,8 +13,10 @@ use crate::stream::Disorder;
 pub enum State {
     /// All of it.
     Complete,
-    /// All but bytes that were sent and not seen.
+    /// All but bytes that were lost.
     Gap,
+    /// All but bytes that were left in the kernel on purpose.
+    Elided,
     /// What came before the flow ended, or before the message broke its own framing.
     Cut,
     /// Its end: it had begun before the flow was picked up.
@@ -32,12 +34,14 @@ pub enum Place {
     Body,
 }
 
-/// Bytes that were sent and not seen.
+/// Bytes that were sent and are not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
+    /// Why.
+    pub missing: Missing,
     /// In which part of the message.
     pub place: Place,
-    /// How many bytes of that part come before it, those that were not seen included.
+    /// How many bytes of that part come before it, those that are not here included.
     pub offset: u64,
     /// How many there are; the last ones may have been of the next message.
     pub bytes: u64,
@@ -63,11 +67,27 @@ impl Network {
     }
 }
 
+/// What is known of how long a body is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Length {
+    /// It is [`Body::wire_bytes`], and what was lost.
+    #[default]
+    Counted,
+    /// It took up so many bytes in the stream, those of its framing included: a part was left in
+    /// the kernel, and no Content-Length says how much of that was content.
+    InStream(u64),
+    /// Nothing: a part was left in the kernel, and its end with it.
+    Unknown,
+}
+
 /// What was sent as a message's content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
-    /// Bytes that were seen, after the transfer coding was undone.
+    /// Bytes after the transfer coding was undone: those that were seen, and where `length` counts
+    /// them those that were left in the kernel.
     pub wire_bytes: u64,
+    /// What is known of its length.
+    pub length: Length,
     /// Bytes after the content coding was undone too; `None` where that was not done to the end.
     pub bytes: Option<u64>,
     /// The first of those bytes, as many as were to be kept; as they were sent where the content
@@ -92,9 +112,13 @@ pub struct Message<H> {
     pub trailers: Fields,
     /// How much of it was seen.
     pub state: State,
-    /// Bytes of it that were sent and not seen; what followed them may have been another message.
+    /// Bytes of it that were sent and are lost; the last ones may have been of another message.
     pub lost_bytes: u64,
-    /// Where those were: the first of them, if they are very many.
+    /// Those of them that the agent itself has lost, and not the network or the capture.
+    pub dropped_bytes: u64,
+    /// Bytes of it that were left in the kernel on purpose.
+    pub elided_bytes: u64,
+    /// Where all those were: the first of them, if they are very many.
     pub gaps: Vec<Gap>,
     /// When its first byte was seen.
     pub first_byte: Timestamp,

@@ -227,6 +227,9 @@ fn decoders(
 impl Body {
     /// Keeps bytes, as many as `limit` allows in all.
     fn keep(&mut self, bytes: &[u8], limit: usize) {
+        if self.truncated {
+            return; // it is full, or what it has ends before a part that is not here
+        }
         let room = limit.saturating_sub(self.content.len()).min(bytes.len());
         self.content.extend_from_slice(bytes.get(..room).unwrap_or_default());
         self.truncated |= limit > 0 && room < bytes.len();

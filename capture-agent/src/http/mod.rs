@@ -21,13 +21,13 @@ mod tunnel;
 pub mod websocket;
 
 use crate::flow::Direction;
-use crate::stream::Chunk;
+use crate::stream::{Chunk, Mark};
 pub use anomaly::{Anomalies, Anomaly};
 use dialogue::Dialogue;
-pub use exchange::{Body, Exchange, Gap, Message, Network, Place, State, Timing};
+pub use exchange::{Body, Exchange, Gap, Length, Message, Network, Place, State, Timing};
 use head::{HeadRules, Parse, RequestHead, ResponseHead};
 pub use parser::Ending;
-use parser::{Arrival, Parser};
+use parser::{Arrival, Hole, Parser};
 use scribe::{Requests, Responses, Scribe};
 use tunnel::OpenTunnel;
 pub use tunnel::{Tunnel, WebSocketMessage};
@@ -205,17 +205,12 @@ impl Connection {
         out: &mut Said,
     ) {
         let Context { connect_ns, mut network } = context;
-        let conflict = match (direction, chunk) {
-            (_, Chunk::Gap { .. }) => false,
-            (Direction::ToServer, Chunk::Data { mark, .. }) => {
-                network.to_server = mark.disorder;
-                mark.conflict
-            }
-            (Direction::ToClient, Chunk::Data { mark, .. }) => {
-                network.to_client = mark.disorder;
-                mark.conflict
-            }
-        };
+        let (Chunk::Data { mark: Mark { disorder, .. }, .. } | Chunk::Gap { disorder, .. }) = chunk;
+        match direction {
+            Direction::ToServer => network.to_server = disorder,
+            Direction::ToClient => network.to_client = disorder,
+        }
+        let conflict = matches!(chunk, Chunk::Data { mark: Mark { conflict: true, .. }, .. });
         let was_http = self.tunnel.is_none();
         let (dialogue, tunnel) = (&mut self.dialogue, &mut self.tunnel);
         let answered_until = self.responses.position();
@@ -226,21 +221,53 @@ impl Connection {
             (Direction::ToServer, Chunk::Data { offset, bytes, mark }) => {
                 let arrival = Arrival { mark, network };
                 self.requests.data(offset, bytes, arrival, head, &mut Requests(scribe));
-                self.dialogue.asked_until(self.requests.position());
             }
-            (Direction::ToServer, Chunk::Gap { offset, len }) => {
-                self.requests.gap(offset, len, head, &mut Requests(scribe));
+            (Direction::ToServer, Chunk::Gap { offset, len, missing, time, .. }) => {
+                let hole = Hole { offset, len, missing, time };
+                self.requests.gap(hole, head, &mut Requests(scribe));
             }
             (Direction::ToClient, Chunk::Data { offset, bytes, mark }) => {
                 let arrival = Arrival { mark, network };
                 self.responses.data(offset, bytes, arrival, head, &mut Responses(scribe));
             }
-            (Direction::ToClient, Chunk::Gap { offset, len }) => {
-                self.responses.gap(offset, len, head, &mut Responses(scribe));
+            (Direction::ToClient, Chunk::Gap { offset, len, missing, time, .. }) => {
+                let hole = Hole { offset, len, missing, time };
+                self.responses.gap(hole, head, &mut Responses(scribe));
             }
+        }
+        if direction == Direction::ToServer {
+            self.dialogue.asked_until(self.requests.position());
+        }
+        if self.requests.is_left_open() || self.responses.is_left_open() {
+            self.end_what_was_heard(chunk, rules, Context { connect_ns, network }, out);
         }
         if was_http {
             self.enter_tunnel();
+        }
+    }
+
+    /// The end of a message may have been left in the kernel; what the other side says shows that it
+    /// has heard it.
+    fn end_what_was_heard(
+        &mut self,
+        chunk: Chunk<'_>,
+        rules: &HttpRules,
+        context: Context,
+        out: &mut Said,
+    ) {
+        let Chunk::Data { mark, .. } = chunk else { return };
+        let Context { connect_ns, network } = context;
+        let (dialogue, tunnel, conflict) = (&mut self.dialogue, &mut self.tunnel, false);
+        let answered_until = self.responses.position();
+        let responses_end = self.responses.is_left_open() && dialogue.has_heard(answered_until);
+        let has_all = mark.acked >= self.requests.position();
+        let requests_end = self.requests.is_left_open() && has_all && dialogue.is_being_answered();
+        let scribe =
+            Scribe { dialogue, rules, conflict, connect_ns, network, tunnel, answered_until, out };
+        if responses_end {
+            self.responses.was_heard(&mut Responses(scribe));
+        } else if requests_end {
+            self.requests.was_heard(&mut Requests(scribe));
         }
     }
 

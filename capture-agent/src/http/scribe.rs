@@ -2,15 +2,15 @@
 
 use super::anomaly::{Anomalies, Anomaly};
 use super::dialogue::{AnswerFate, Dialogue, Progress};
-use super::exchange::{Body, Gap, Message, Network, Place, State as Seen};
+use super::exchange::{Body, Gap, Length, Message, Network, Place, State as Seen};
 use super::framing::{self, Framing};
 use super::head::{Fields, Parse, RequestHead, ResponseHead, Version};
 use super::intake::Intake;
-use super::parser::{Handler, Loss, Start};
+use super::parser::{Handler, Hole, Loss, Lost, Start};
 use super::tunnel::OpenTunnel;
 use super::{HttpRules, Said};
 use crate::flow::Direction;
-use crate::segment::Timestamp;
+use crate::segment::{Missing, Timestamp};
 
 /// Most gaps of one message whose places are kept: stops a body of nothing but holes.
 const MAX_GAPS: usize = 64;
@@ -58,9 +58,9 @@ impl Scribe<'_> {
         }
     }
 
-    fn tunnel_gap(&mut self, direction: Direction, len: u64) {
+    fn tunnel_gap(&mut self, direction: Direction, hole: Hole) {
         if let Some(tunnel) = self.tunnel {
-            tunnel.gap(direction, len, self.rules, &mut self.out.messages);
+            tunnel.gap(direction, hole, self.rules, &mut self.out.messages);
         }
     }
 
@@ -86,6 +86,8 @@ fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
         // Until it is known better.
         state: Seen::Open,
         lost_bytes: 0,
+        dropped_bytes: 0,
+        elided_bytes: 0,
         gaps: Vec::new(),
         first_byte: start.arrival.mark.time,
         last_byte,
@@ -110,27 +112,46 @@ impl<H: Parse> Reading<'_, H> {
         message.body.take(bytes, intake.as_mut(), rules, anomalies);
     }
 
-    fn lost(&mut self, place: Place, len: u64) {
+    fn lost(&mut self, lost: Lost) {
         let Self { message, progress, rules } = self;
+        let Lost { place, bytes, missing, are_content, time } = lost;
+        let Message { head, body, lost_bytes, dropped_bytes, elided_bytes, .. } = &mut **message;
         let offset = match place {
-            Place::Head => message.head.common().len().into(),
-            Place::Body => message.body.wire_bytes + lost_in_body(&message.gaps),
+            Place::Head => head.common().len().into(),
+            Place::Body => body.wire_bytes + *lost_bytes + *elided_bytes,
         };
-        message.lost_bytes += len;
-        if message.gaps.len() < MAX_GAPS {
-            message.gaps.push(Gap { place, offset, bytes: len });
+        if missing == Missing::Elided {
+            *elided_bytes += bytes;
+            if !are_content {
+                body.length = Length::Unknown;
+            }
+            body.truncated |= rules.keep_body_bytes > 0;
+        } else {
+            *lost_bytes += bytes;
+            *dropped_bytes += if missing == Missing::Dropped { bytes } else { 0 };
         }
+        message.last_byte = message.last_byte.max(time.unwrap_or(message.last_byte));
+        note_gap(&mut message.gaps, Gap { missing, place, offset, bytes });
         let Progress { intake, anomalies, .. } = &mut **progress;
         if let Some(intake) = intake {
             intake.gap(rules, &mut message.body, anomalies);
         }
     }
 
+    fn took_up(&mut self, bytes: u64) {
+        self.message.body.length = Length::InStream(bytes);
+    }
+
     fn end(&mut self, time: Timestamp) {
-        self.message.last_byte = self.message.last_byte.max(time);
-        let lossless = self.message.lost_bytes == 0;
-        self.message.state = if lossless { Seen::Complete } else { Seen::Gap };
-        self.finish(lossless);
+        let message = &mut *self.message;
+        message.last_byte = message.last_byte.max(time);
+        message.state = match (message.lost_bytes, message.elided_bytes) {
+            (0, 0) => Seen::Complete,
+            (0, _) => Seen::Elided,
+            _ => Seen::Gap,
+        };
+        let is_whole = message.state == Seen::Complete;
+        self.finish(is_whole);
     }
 
     fn broken_off(&mut self, seen: Seen) {
@@ -142,6 +163,9 @@ impl<H: Parse> Reading<'_, H> {
         let Self { message, progress, rules } = self;
         progress.over = true;
         let body = &mut message.body;
+        if body.length == Length::Counted {
+            body.wire_bytes += message.elided_bytes;
+        }
         match progress.intake.take() {
             Some(mut intake) => intake.finish(whole, rules, body, &mut progress.anomalies),
             None => body.bytes = (whole && body.decoded).then_some(body.wire_bytes),
@@ -156,8 +180,17 @@ impl<H: Parse> Reading<'_, H> {
     }
 }
 
-fn lost_in_body(gaps: &[Gap]) -> u64 {
-    gaps.iter().filter(|gap| gap.place == Place::Body).map(|gap| gap.bytes).sum()
+/// What was left out or dropped bit by bit is one gap.
+fn note_gap(gaps: &mut Vec<Gap>, gap: Gap) {
+    let goes_on = |last: &&mut Gap| {
+        let is_same = last.missing == gap.missing && last.place == gap.place;
+        is_same && gap.missing != Missing::Unseen && last.offset + last.bytes == gap.offset
+    };
+    if let Some(last) = gaps.last_mut().filter(goes_on) {
+        last.bytes += gap.bytes;
+    } else if gaps.len() < MAX_GAPS {
+        gaps.push(gap);
+    }
 }
 
 /// Takes what is found in the client's direction.
@@ -206,8 +239,12 @@ impl Handler<RequestHead> for Requests<'_> {
         self.read(|request| request.message.trailers = fields);
     }
 
-    fn lost(&mut self, place: Place, len: u64) {
-        self.read(|request| request.lost(place, len));
+    fn lost(&mut self, lost: Lost) {
+        self.read(|request| request.lost(lost));
+    }
+
+    fn took_up(&mut self, bytes: u64) {
+        self.read(|request| request.took_up(bytes));
     }
 
     fn is_alone(&self) -> bool {
@@ -244,8 +281,8 @@ impl Handler<RequestHead> for Requests<'_> {
         self.0.tunnelled(Direction::ToServer, bytes, time);
     }
 
-    fn tunnel_gap(&mut self, len: u64) {
-        self.0.tunnel_gap(Direction::ToServer, len);
+    fn tunnel_gap(&mut self, hole: Hole) {
+        self.0.tunnel_gap(Direction::ToServer, hole);
     }
 
     fn tunnel_end(&mut self, seen: Seen) {
@@ -330,8 +367,12 @@ impl Handler<ResponseHead> for Responses<'_> {
         self.read(|response| response.message.trailers = fields);
     }
 
-    fn lost(&mut self, place: Place, len: u64) {
-        self.read(|response| response.lost(place, len));
+    fn lost(&mut self, lost: Lost) {
+        self.read(|response| response.lost(lost));
+    }
+
+    fn took_up(&mut self, bytes: u64) {
+        self.read(|response| response.took_up(bytes));
     }
 
     fn is_alone(&self) -> bool {
@@ -378,8 +419,8 @@ impl Handler<ResponseHead> for Responses<'_> {
         self.0.tunnelled(Direction::ToClient, bytes, time);
     }
 
-    fn tunnel_gap(&mut self, len: u64) {
-        self.0.tunnel_gap(Direction::ToClient, len);
+    fn tunnel_gap(&mut self, hole: Hole) {
+        self.0.tunnel_gap(Direction::ToClient, hole);
     }
 
     fn tunnel_end(&mut self, seen: Seen) {

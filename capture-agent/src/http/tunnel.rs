@@ -7,18 +7,19 @@
 use super::HttpRules;
 use super::exchange::State;
 use super::head::{RequestHead, ResponseHead};
+use super::parser::Hole;
 use super::websocket::{self, Receiver, negotiated};
 use crate::flow::Direction;
-use crate::segment::Timestamp;
+use crate::segment::{Missing, Timestamp};
 
 /// What was carried after HTTP had ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     /// `connect`, or the protocol that was upgraded to, in lower case.
     pub protocol: Box<[u8]>,
-    /// Bytes of it that the client sent, as far as they were seen.
+    /// Bytes of it that the client sent, as far as they were seen; left in the kernel or not.
     pub to_server_bytes: u64,
-    /// Bytes of it that the server sent, as far as they were seen.
+    /// Bytes of it that the server sent, as far as they were seen; left in the kernel or not.
     pub to_client_bytes: u64,
     /// Messages of a WebSocket that have come out.
     pub messages: u64,
@@ -107,25 +108,28 @@ impl OpenTunnel {
         rules: &HttpRules,
         out: &mut Vec<WebSocketMessage>,
     ) {
-        *match direction {
-            Direction::ToServer => &mut self.tunnel.to_server_bytes,
-            Direction::ToClient => &mut self.tunnel.to_client_bytes,
-        } += bytes.len() as u64;
+        self.count(direction, bytes.len() as u64);
         let rules = of_messages(rules);
         self.read(direction, out, |receiver, sink| receiver.data(bytes, time, &rules, sink));
         self.note_unread(direction);
     }
 
-    /// Bytes of one direction were sent and not seen.
+    /// Bytes of one direction were sent and are not here.
     pub(super) fn gap(
         &mut self,
         direction: Direction,
-        len: u64,
+        hole: Hole,
         rules: &HttpRules,
         out: &mut Vec<WebSocketMessage>,
     ) {
+        let Hole { len, missing, time, .. } = hole;
+        if missing == Missing::Elided {
+            self.count(direction, len);
+        }
         let rules = of_messages(rules);
-        self.read(direction, out, |receiver, sink| receiver.gap(len, &rules, sink));
+        self.read(direction, out, |receiver, sink| {
+            receiver.gap(len, missing, time, &rules, sink);
+        });
         self.note_unread(direction);
     }
 
@@ -144,6 +148,13 @@ impl OpenTunnel {
         // Before its first byte a receiver has nothing to give.
         self.read(direction, &mut Vec::new(), |receiver, sink| receiver.finish(State::Cut, sink));
         self.note_unread(direction);
+    }
+
+    const fn count(&mut self, direction: Direction, bytes: u64) {
+        *match direction {
+            Direction::ToServer => &mut self.tunnel.to_server_bytes,
+            Direction::ToClient => &mut self.tunnel.to_client_bytes,
+        } += bytes;
     }
 
     fn read(

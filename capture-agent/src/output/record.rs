@@ -103,15 +103,24 @@ pub struct RequestRecord<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trailers: Vec<HeaderRecord<'a>>,
     state: StateRecord,
-    /// Bytes of it that were sent and not observed.
+    /// Bytes of it that were sent and are lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_bytes: Option<u64>,
-    /// Where those were, up to 64 of them.
+    /// Those of them that were observed, and lost by the agent itself: it could not keep up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_bytes: Option<u64>,
+    /// Bytes of it that were left in the kernel on purpose: the flow's budget was used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elided_bytes: Option<u64>,
+    /// Where the lost bytes were, up to 64 places with those of the elided ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<GapRecord>,
+    /// Where the elided bytes were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    elided: Vec<GapRecord>,
 }
 
-/// Bytes of a message that were sent and not observed.
+/// Bytes of a message that were sent and are not here.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct GapRecord {
     /// The part of the message.
@@ -149,12 +158,21 @@ pub struct ResponseRecord<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trailers: Vec<HeaderRecord<'a>>,
     state: StateRecord,
-    /// Bytes of it that were sent and not observed.
+    /// Bytes of it that were sent and are lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_bytes: Option<u64>,
-    /// Where those were, up to 64 of them.
+    /// Those of them that were observed, and lost by the agent itself: it could not keep up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_bytes: Option<u64>,
+    /// Bytes of it that were left in the kernel on purpose: the flow's budget was used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elided_bytes: Option<u64>,
+    /// Where the lost bytes were, up to 64 places with those of the elided ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<GapRecord>,
+    /// Where the elided bytes were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    elided: Vec<GapRecord>,
 }
 
 /// An interim response.
@@ -177,9 +195,16 @@ pub struct HeaderRecord<'a> {
 /// The content of a message.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BodyRecord<'a> {
-    /// Bytes observed, after the transfer coding is undone and before the content coding is.
-    wire_bytes: u64,
-    /// Bytes after both are undone; `null` where that was not done to the end.
+    /// Bytes observed, after the transfer coding is undone and before the content coding is; those
+    /// that were left in the kernel included where a Content-Length tells how many they were, and
+    /// `null` where none does.
+    wire_bytes: Option<u64>,
+    /// In place of `wire_bytes`, where that is `null`: bytes that the body took up in the stream, by
+    /// its sequence numbers, chunk sizes and the like included. Absent where its end is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence_bytes: Option<u64>,
+    /// Bytes after both are undone; `null` where that was not done to the end, as where a part was
+    /// left in the kernel.
     bytes: Option<u64>,
     /// Value of the Content-Type header.
     content_type: Option<Cow<'a, str>>,
@@ -225,6 +250,8 @@ pub enum StateRecord {
     Complete,
     /// All but bytes that were lost.
     Gap,
+    /// All but bytes that were left in the kernel on purpose.
+    Elided,
     /// What came before the flow ended, or before the message broke its own framing.
     Cut,
     /// Its end: it had begun before the flow was picked up.
@@ -279,7 +306,7 @@ pub struct FlowRecord<'a> {
 pub struct TunnelRecord<'a> {
     /// `connect`, or the protocol that was upgraded to.
     protocol: Cow<'a, str>,
-    /// Bytes of it observed.
+    /// Bytes of it observed, those left in the kernel included.
     to_server_bytes: u64,
     to_client_bytes: u64,
     /// Messages of a WebSocket that came out of it.
@@ -320,9 +347,9 @@ pub enum CloseRecord {
 /// One direction of a flow.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DirectionRecord {
-    /// Segments with payload, SYN, FIN or RST.
+    /// Segments with payload, SYN, FIN or RST; those left in the kernel count one a notice.
     segments: u64,
-    /// Payload bytes observed, each once.
+    /// Payload bytes observed, each once, without those left in the kernel.
     bytes: u64,
     /// Payload bytes observed again.
     retransmitted_bytes: u64,
@@ -330,6 +357,10 @@ pub struct DirectionRecord {
     conflicting_bytes: u64,
     /// Segments that were late: they fill a hole before what had come already.
     out_of_order: u64,
-    /// Bytes that were sent and not observed.
+    /// Bytes that were sent and are lost.
     gap_bytes: u64,
+    /// Those of them that were observed, and lost by the agent itself: it could not keep up.
+    dropped_bytes: u64,
+    /// Bytes that were left in the kernel on purpose: the flow's budget was used up.
+    elided_bytes: u64,
 }

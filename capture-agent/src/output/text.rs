@@ -12,7 +12,7 @@ use crate::event::{Event, Exchange, FlowSummary, Stats, WebSocketMessage};
 use crate::flow::{CloseReason, Direction};
 use crate::http::head::{Head, RequestHead, ResponseHead};
 use crate::http::websocket::{self, Opcode};
-use crate::http::{Body, Message, Network, State};
+use crate::http::{Body, Length, Message, Network, State};
 use crate::stream::{self, Disorder};
 
 /// How much is shown of an exchange.
@@ -67,18 +67,18 @@ impl Text {
                 fields.push(self.styled(status_style(status.unwrap_or_default()), &shown));
                 let content_type = response.head.head().value("content-type");
                 fields.push(content_type.map_or_else(|| "-".to_owned(), media_type));
-                fields.push(format!("{} B", response.body.wire_bytes));
+                fields.push(length(&response.body));
             }
             None => fields.push(self.styled(style::YELLOW, "response not seen")),
         }
         if let Some(total) = http.timing.total_ns {
             fields.push(milliseconds(total));
         }
-        let notes = [
-            http.request.as_ref().and_then(|it| note("request", it.state, it.lost_bytes)),
-            http.response.as_ref().and_then(|it| note("response", it.state, it.lost_bytes)),
-        ];
-        let notes = notes.into_iter().flatten().chain(network(http.network));
+        let request = http.request.as_ref().map(|it| ("request", it.state, Missed::of(it)));
+        let response = http.response.as_ref().map(|it| ("response", it.state, Missed::of(it)));
+        let sides = [request, response].into_iter().flatten();
+        let notes = sides.filter_map(|(which, state, missed)| note(which, state, missed));
+        let notes = notes.chain(network(http.network));
         let notes = notes.chain(http.anomalies.iter().map(|anomaly| format!("[{anomaly}]")));
         fields.extend(notes.map(|note| self.styled(style::YELLOW, &note)));
         writeln!(writer, "{}", fields.join("  "))?;
@@ -172,7 +172,9 @@ impl Text {
         if self.verbosity >= Verbosity::Bodies {
             fields.extend(quoted(message));
         }
-        let note = note("message", message.state, message.lost_bytes);
+        let websocket::Message { lost_bytes, dropped_bytes, elided_bytes, .. } = *message;
+        let missed = Missed { lost_bytes, dropped_bytes, elided_bytes };
+        let note = note("message", message.state, missed);
         fields.extend(note.map(|note| self.styled(style::YELLOW, &note)));
         writeln!(writer, "{}", fields.join("  "))
     }
@@ -260,9 +262,48 @@ pub(super) fn milliseconds(nanos: u64) -> String {
 }
 
 fn carried(counters: &stream::Counters) -> String {
-    match counters.gap_bytes {
-        0 => format!("{} B", counters.bytes),
-        lost => format!("{} B ({lost} B not seen)", counters.bytes),
+    let stream::Counters { bytes, gap_bytes, dropped_bytes, elided_bytes, .. } = *counters;
+    let missed = Missed { lost_bytes: gap_bytes, dropped_bytes, elided_bytes };
+    let notes: Vec<_> = [missed.elided(), missed.lost()].into_iter().flatten().collect();
+    let seen = bytes + elided_bytes;
+    if notes.is_empty() { format!("{seen} B") } else { format!("{seen} B ({})", notes.join(", ")) }
+}
+
+/// How long a body is, as far as that is known.
+fn length(body: &Body) -> String {
+    match body.length {
+        Length::Counted => format!("{} B", body.wire_bytes),
+        Length::InStream(bytes) => format!("{bytes} B in the stream"),
+        Length::Unknown => "? B".to_owned(),
+    }
+}
+
+/// Bytes that are not here.
+#[derive(Clone, Copy)]
+struct Missed {
+    lost_bytes: u64,
+    dropped_bytes: u64,
+    elided_bytes: u64,
+}
+
+impl Missed {
+    const fn of<H>(message: &Message<H>) -> Self {
+        let Message { lost_bytes, dropped_bytes, elided_bytes, .. } = *message;
+        Self { lost_bytes, dropped_bytes, elided_bytes }
+    }
+
+    fn lost(self) -> Option<String> {
+        let Self { lost_bytes, dropped_bytes, .. } = self;
+        match (lost_bytes - dropped_bytes, dropped_bytes) {
+            (0, 0) => None,
+            (unseen, 0) => Some(format!("{unseen} B not seen")),
+            (0, dropped) => Some(format!("{dropped} B dropped")),
+            (unseen, dropped) => Some(format!("{unseen} B not seen, {dropped} B dropped")),
+        }
+    }
+
+    fn elided(self) -> Option<String> {
+        (self.elided_bytes > 0).then(|| format!("{} B left in the kernel", self.elided_bytes))
     }
 }
 
@@ -279,10 +320,11 @@ fn network(network: Network) -> Option<String> {
 }
 
 /// What is to be said of a message that was not seen whole.
-fn note(which: &str, state: State, lost_bytes: u64) -> Option<String> {
+fn note(which: &str, state: State, missed: Missed) -> Option<String> {
     match state {
         State::Complete => None,
-        State::Gap => Some(format!("[{which}: {lost_bytes} B not seen]")),
+        State::Gap => Some(format!("[{which}: {}]", missed.lost().unwrap_or_default())),
+        State::Elided => Some(format!("[{which}: {}]", missed.elided().unwrap_or_default())),
         State::Cut => Some(format!("[{which} cut off]")),
         State::Midstream => Some(format!("[{which} had begun before]")),
         State::Open => Some(format!("[{which} still going]")),

@@ -1,7 +1,7 @@
 //! What comes out of a stream.
 
 use super::Disorder;
-use crate::segment::Timestamp;
+use crate::segment::{Missing, Timestamp};
 
 /// What is known of the segment that bytes came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,11 +29,17 @@ pub enum Chunk<'a> {
         /// The segment they came in.
         mark: Mark,
     },
-    /// Bytes that were sent but not seen.
+    /// Bytes that were sent and are not here.
     Gap {
         /// Stream offset of the first one.
         offset: u64,
         /// How many: never 0.
         len: u64,
+        /// Why.
+        missing: Missing,
+        /// When the last of them was seen, of those that were.
+        time: Option<Timestamp>,
+        /// How it stood with the stream by then.
+        disorder: Disorder,
     },
 }

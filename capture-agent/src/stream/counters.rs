@@ -1,11 +1,14 @@
 //! What is counted of a stream.
 
+use crate::segment::Missing;
+
 /// What happened to a stream so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Segments with payload, SYN, FIN or RST: those that only acknowledge do not count.
+    /// Segments with payload, SYN, FIN or RST: those that only acknowledge do not count, and those
+    /// that were left out count as one for each time that was told.
     pub segments: u64,
-    /// Payload bytes that were seen, each once.
+    /// Payload bytes that are here, each once.
     pub bytes: u64,
     /// Segments with payload that was seen before, all of it or a part; not keep-alive probes.
     pub retransmitted_segments: u64,
@@ -16,8 +19,12 @@ pub struct Counters {
     /// Segments that were late: they fill a hole before what had come already. A hole that nobody
     /// fills is no matter of order, but of `gap_bytes`.
     pub out_of_order: u64,
-    /// Bytes that were sent but not seen.
+    /// Bytes that were sent and are lost: not seen, or dropped.
     pub gap_bytes: u64,
+    /// Those of them that were seen, and dropped by the agent itself.
+    pub dropped_bytes: u64,
+    /// Bytes that were seen and left out on purpose; not among `bytes`.
+    pub elided_bytes: u64,
 }
 
 /// What a network that loses and reorders does to a stream, in segments.
@@ -30,6 +37,17 @@ pub struct Disorder {
 }
 
 impl Counters {
+    /// So many bytes were sent and are not here.
+    pub(super) const fn miss(&mut self, len: u64, missing: Missing) {
+        match missing {
+            Missing::Elided => self.elided_bytes += len,
+            Missing::Unseen | Missing::Dropped => self.gap_bytes += len,
+        }
+        if matches!(missing, Missing::Dropped) {
+            self.dropped_bytes += len;
+        }
+    }
+
     pub(super) const fn disorder(&self) -> Disorder {
         Disorder {
             retransmitted: self.retransmitted_segments as u32,

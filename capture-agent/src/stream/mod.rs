@@ -1,4 +1,4 @@
-//! One direction of a flow: its bytes in order, and the names of those that were not seen.
+//! One direction of a flow: its bytes in order, and the names of those that are not here.
 //!
 //! Follows RFC 9293 section 3.4 (sequence numbers) and 3.10.7.4 (what to do with a segment).
 //!
@@ -12,9 +12,10 @@ mod place;
 mod rules;
 mod trouble;
 
-use crate::segment::{Segment, SeqNum, Timestamp};
+use crate::segment::{Missing, Segment, SeqNum, Timestamp};
 pub use chunk::{Chunk, Mark};
 pub use counters::{Counters, Disorder};
+use held::{Content, Piece};
 pub use place::{NEARBY, Place, Stray};
 pub use rules::{Deliver, Overlap, Rules};
 use trouble::Trouble;
@@ -59,7 +60,7 @@ impl Stream {
             Some(trouble) => (trouble.counters, trouble.held.bytes() as u64),
         };
         counters.segments = self.segments;
-        counters.bytes = self.offset - counters.gap_bytes + held;
+        counters.bytes = self.offset - counters.gap_bytes - counters.elided_bytes + held;
         counters
     }
 
@@ -98,7 +99,7 @@ impl Stream {
     /// those that went up, 512 MiB at most.
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
-        let held = self.trouble.as_deref().map_or(0, |trouble| trouble.held.bytes() as u64);
+        let held = self.trouble.as_deref().map_or(0, |trouble| trouble.held.seen_bytes());
         u64::try_from(self.next - self.acked).unwrap_or(0) + held
     }
 
@@ -132,10 +133,11 @@ impl Stream {
     #[must_use]
     pub fn has_seen(&self, segment: &Segment<'_>) -> bool {
         let flags = segment.flags;
-        let end = segment.seq.plus(segment.wire_len).plus(u32::from(flags.syn()));
+        let len = i64::from(segment.wire_len) + i64::from(flags.syn());
+        let ahead = i64::from(segment.seq - self.next) + len;
         // What follows FIN is one further: FIN has a sequence number, but no byte.
         self.anchored
-            && end - self.next <= i32::from(self.is_finished())
+            && ahead <= i64::from(self.is_finished())
             && (!flags.syn() || (self.syn_seen && self.isn == segment.seq))
             && (!flags.fin() || self.fin_seen)
     }
@@ -183,21 +185,32 @@ impl Stream {
         let seen = usize::try_from(-i64::from(ahead)).unwrap_or(0).min(segment.payload.len());
         let (seen, fresh) = segment.payload.split_at(seen);
         if !seen.is_empty() {
-            self.trouble().seen_again(seen.len());
+            self.trouble().seen_again(seen.len() as u64);
         }
-        if fresh.is_empty() {
+        let mut is_new = seen.is_empty();
+        let is_cut = segment.missing != Missing::Unseen;
+        if fresh.is_empty() && !is_cut {
             self.pass_over_acknowledged(rules, sink);
             return;
         }
         let may_go = rules.deliver == Deliver::InOrder && ahead <= 0;
         if may_go && self.trouble.as_deref().is_none_or(|trouble| trouble.held.is_empty()) {
-            if let Some(trouble) = self.trouble.as_deref_mut() {
-                trouble.since = trouble.since.max(mark.time);
+            if !fresh.is_empty() {
+                if let Some(trouble) = self.trouble.as_deref_mut() {
+                    trouble.since = trouble.since.max(mark.time);
+                }
+                self.go_up(fresh, mark, sink);
             }
-            self.go_up(fresh, mark, sink);
-            return;
+            if !is_cut {
+                return;
+            }
+        } else if !fresh.is_empty() {
+            let ahead = u64::try_from(ahead).unwrap_or(0);
+            is_new &= self.hold(fresh, ahead, is_new, mark, rules);
         }
-        self.hold(fresh, u64::try_from(ahead).unwrap_or(0), seen.is_empty(), mark, rules);
+        if is_cut {
+            self.leave_out(segment, first, is_new, mark);
+        }
         self.release(rules, sink);
         self.pass_over_acknowledged(rules, sink);
         while self.held_bytes() > rules.held_bytes {
@@ -314,8 +327,8 @@ impl Stream {
     }
 
     /// Keeps payload that begins `ahead` of what is expected next, of a segment all of which may
-    /// be new.
-    fn hold(&mut self, bytes: &[u8], ahead: u64, is_new: bool, mark: Mark, rules: &Rules) {
+    /// be new. Returns whether all of the payload is.
+    fn hold(&mut self, bytes: &[u8], ahead: u64, is_new: bool, mark: Mark, rules: &Rules) -> bool {
         let offset = self.offset + ahead;
         let trouble = self.trouble();
         if trouble.held.is_empty() {
@@ -323,12 +336,31 @@ impl Stream {
         }
         let was_late = trouble.held.end().is_some_and(|end| offset < end);
         let kept = trouble.held.insert(offset, bytes, mark, rules.overlap);
-        let again = bytes.len() - kept.fresh;
+        let again = bytes.len() as u64 - kept.fresh;
         let counters = &mut trouble.counters;
         counters.out_of_order += u64::from(was_late && kept.fresh > 0);
-        counters.retransmitted_bytes += again as u64;
+        counters.retransmitted_bytes += again;
         counters.retransmitted_segments += u64::from(is_new && again > 0);
         counters.conflicting_bytes += kept.conflicting as u64;
+        again == 0
+    }
+
+    /// What a segment has beyond its payload was left out: that takes its place among what is held.
+    fn leave_out(&mut self, segment: &Segment<'_>, first: SeqNum, is_new: bool, mark: Mark) {
+        let payload = segment.payload.len() as u64;
+        let len = u64::from(segment.wire_len).saturating_sub(payload);
+        // The payload may have gone up by now.
+        let ahead = i64::from(first - self.next).saturating_add_unsigned(payload);
+        let seen = u64::try_from(-ahead).unwrap_or(0).min(len);
+        let offset = self.offset.saturating_add_signed(ahead).max(self.offset);
+        let trouble = self.trouble();
+        if trouble.held.is_empty() && len > seen {
+            trouble.since = mark.time;
+        }
+        let fresh = trouble.held.leave_out(offset, len - seen, segment.missing, mark);
+        let again = len - fresh;
+        trouble.counters.retransmitted_bytes += again;
+        trouble.counters.retransmitted_segments += u64::from(is_new && again > 0);
     }
 
     fn go_up(&mut self, bytes: &[u8], mark: Mark, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
@@ -340,19 +372,31 @@ impl Stream {
     fn gap_until(&mut self, end: u64, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
         let len = end.saturating_sub(self.offset);
         if len > 0 {
-            sink(Chunk::Gap { offset: self.offset, len });
-            self.trouble().counters.gap_bytes += len;
-            self.advance(len);
+            self.trouble().counters.miss(len, Missing::Unseen);
+            self.miss(len, Missing::Unseen, None, sink);
         }
     }
 
+    fn miss(
+        &mut self,
+        len: u64,
+        missing: Missing,
+        time: Option<Timestamp>,
+        sink: &mut (impl FnMut(Chunk<'_>) + ?Sized),
+    ) {
+        let disorder = self.disorder();
+        sink(Chunk::Gap { offset: self.offset, len, missing, time, disorder });
+        self.advance(len);
+    }
+
     fn advance(&mut self, len: u64) {
+        let unacknowledged = i64::from(self.next - self.acked);
         self.offset += len;
         // Modulo 2^32, as sequence numbers are.
         self.next = self.next.plus((len & u64::from(u32::MAX)) as u32);
         // Where few acknowledgements are seen, the last one must not fall so far behind that the
         // next one looks older.
-        if self.next - self.acked > MAX_UNACKNOWLEDGED {
+        if unacknowledged.saturating_add_unsigned(len) > i64::from(MAX_UNACKNOWLEDGED) {
             self.acked = SeqNum(self.next.0.wrapping_sub(MAX_UNACKNOWLEDGED.cast_unsigned()));
         }
     }
@@ -368,10 +412,18 @@ impl Stream {
 
     fn release_before(&mut self, limit: u64, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
         while let Some(trouble) = self.trouble.as_deref_mut() {
-            let Some((bytes, mark)) = trouble.held.take(self.offset, limit) else { break };
+            let Some(Piece { content, mark }) = trouble.held.take(self.offset, limit) else {
+                break;
+            };
             // The next hole, if there is one, was there no sooner than the piece before it.
             trouble.since = trouble.since.max(mark.time);
-            self.go_up(&bytes, mark, sink);
+            match content {
+                Content::Bytes(bytes) => self.go_up(&bytes, mark, sink),
+                Content::LeftOut(len, missing) => {
+                    trouble.counters.miss(len, missing);
+                    self.miss(len, missing, Some(mark.time), sink);
+                }
+            }
         }
     }
 

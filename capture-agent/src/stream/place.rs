@@ -159,7 +159,7 @@ impl Stream {
         let behind = u64::try_from(-i64::from(stray.segment.seq - self.next)).unwrap_or(0);
         let len = stray.payload.len();
         if len > 0 && (len as u64..=self.offset).contains(&behind) {
-            self.trouble().seen_again(len);
+            self.trouble().seen_again(len as u64);
         }
     }
 

@@ -1,3 +1,5 @@
+mod left_out;
+
 use super::*;
 use crate::segment::{Endpoint, IfaceId, Missing, TcpFlags};
 
@@ -67,7 +69,10 @@ fn show(chunk: Chunk<'_>) -> String {
         Chunk::Data { offset, bytes, .. } => {
             format!("{offset}:{}", String::from_utf8_lossy(bytes))
         }
-        Chunk::Gap { offset, len } => format!("{offset}:gap {len}"),
+        Chunk::Gap { offset, len, missing: Missing::Unseen, .. } => format!("{offset}:gap {len}"),
+        Chunk::Gap { offset, len, missing, time, .. } => {
+            format!("{offset}:{missing:?} {len} at {}", time.unwrap().as_nanos())
+        }
     }
 }
 

@@ -22,8 +22,8 @@ impl Trouble {
     }
 
     /// A segment repeats so many bytes.
-    pub(super) const fn seen_again(&mut self, bytes: usize) {
-        self.counters.retransmitted_bytes += bytes as u64;
+    pub(super) const fn seen_again(&mut self, bytes: u64) {
+        self.counters.retransmitted_bytes += bytes;
         self.counters.retransmitted_segments += 1;
     }
 }

@@ -6,7 +6,7 @@ use capture_agent::flow::Direction;
 use capture_agent::http::State;
 use capture_agent::http::coding::{DecodeError, Decoder, Limits};
 use capture_agent::http::websocket::{Deflate, Message, Opcode, Receiver, Rules};
-use capture_agent::segment::Timestamp;
+use capture_agent::segment::{Missing, Timestamp};
 
 use super::cursor::{Cursor, lengths, pieces};
 
@@ -106,7 +106,7 @@ fn websocket(cursor: &mut Cursor<'_>, seed: u16) {
         pieces(before, &mut *lengths).for_each(|piece| listener.data(piece, &mut messages));
         if lost > 0 {
             let mut sink = |message| messages.push(message);
-            listener.receiver.gap(lost as u64, &rules, &mut sink);
+            listener.receiver.gap(lost as u64, Missing::Unseen, None, &rules, &mut sink);
         }
         pieces(after, lengths).for_each(|piece| listener.data(piece, &mut messages));
         listener.receiver.finish(State::Cut, &mut |message| messages.push(message));

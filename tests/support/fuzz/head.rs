@@ -15,8 +15,8 @@ use capture_agent::http::redact::Redaction;
 use capture_agent::http::{
     Anomalies, Anomaly, Connection, Context, Ending, Exchange, HttpRules, Resting, Said, State,
 };
-use capture_agent::segment::Timestamp;
-use capture_agent::stream::{Chunk, Mark};
+use capture_agent::segment::{Missing, Timestamp};
+use capture_agent::stream::{Chunk, Disorder, Mark};
 
 use super::cursor::{Cursor, lengths, pieces};
 
@@ -280,7 +280,13 @@ impl Stream {
                 http.take(self.direction, chunk, &self.http, Context::default(), &mut said);
             };
             if self.lost == Some(number) {
-                take(Chunk::Gap { offset, len: segment.len() as u64 });
+                take(Chunk::Gap {
+                    offset,
+                    len: segment.len() as u64,
+                    missing: Missing::Unseen,
+                    time: None,
+                    disorder: Disorder::default(),
+                });
                 offset += segment.len() as u64;
                 continue;
             }

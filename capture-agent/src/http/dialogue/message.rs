@@ -131,7 +131,7 @@ pub(super) fn timing(
     response: Option<&Message<ResponseHead>>,
     connect_ns: Option<u64>,
 ) -> Timing {
-    let ended = |state: Seen| matches!(state, Seen::Complete | Seen::Gap);
+    let ended = |state: Seen| matches!(state, Seen::Complete | Seen::Gap | Seen::Elided);
     let begun = |state: Seen| state != Seen::Midstream;
     let request_end = request.filter(|m| ended(m.state)).map(|m| m.last_byte);
     let response_end = response.filter(|m| ended(m.state)).map(|m| m.last_byte);

@@ -128,7 +128,29 @@ impl Dialogue {
 
     /// Whether the client, which does not pipeline, waits for the answer to what it says now.
     pub(super) fn has_no_answer_to_last(&self) -> bool {
-        !self.habits.pipelines && self.asks.back().is_some_and(|last| last.fate == AskFate::Open)
+        let last = self.asks.back().filter(|_| !self.habits.pipelines);
+        last.is_some_and(|last| last.fate == AskFate::Open || self.has_interim_alone(last.id))
+    }
+
+    /// Whether no more than interim responses have come to a request, if any.
+    fn has_interim_alone(&self, id: u32) -> bool {
+        let last = self.answers.back().filter(|last| last.fate == AnswerFate::Answers(id));
+        last.is_some_and(|last| last.message.is_none())
+    }
+
+    /// Whether the client, when the server had spoken until there, has heard all of it and asked for
+    /// more: a client that waits for its answers has had the one that it heard last.
+    pub(super) fn has_heard(&self, answered_until: u64) -> bool {
+        let is_new = |last: &&Ask| last.fate == AskFate::Open || last.fate == AskFate::Alone;
+        let is_trusted = self.habits.waits || !self.habits.pipelines;
+        let last = self.asks.back().filter(is_new).filter(|_| is_trusted && !self.habits.slides);
+        last.is_some_and(|last| last.start.arrival.mark.acked >= answered_until)
+    }
+
+    /// Whether the request that is being read has its answer, or the first part of it.
+    pub(super) fn is_being_answered(&self) -> bool {
+        let last = self.asks.back().filter(|last| !last.progress.over);
+        last.is_some_and(|last| last.fate == AskFate::Answered && !self.has_interim_alone(last.id))
     }
 
     /// Whether the last request wants to end HTTP, and has no answer yet.
@@ -171,7 +193,13 @@ impl Dialogue {
 
     /// The client has spoken until there; its last request may be over.
     pub(super) fn asked_until(&mut self, offset: u64) {
-        let is_whole = |last: &&mut Ask| last.message.state == Seen::Complete;
+        let lossless = self.requests_lost == Loss::None;
+        let is_whole = |last: &&mut Ask| match last.message.state {
+            Seen::Complete => true,
+            // What was left out went on after its end, unless nothing else was lost.
+            Seen::Elided => lossless,
+            _ => false,
+        };
         if let Some(last) = self.asks.back_mut().filter(is_whole) {
             last.end.get_or_insert(offset);
         }

@@ -4,7 +4,7 @@
 
 use super::{Arrival, Handler, Loss, Parser, Start, State};
 use crate::http::anomaly::Anomaly;
-use crate::http::chunked::{Chunked, Piece, begins_with_chunk};
+use crate::http::chunked::{Chunked, Piece};
 use crate::http::exchange::State as Seen;
 use crate::http::framing::BodyFraming;
 use crate::http::head::{Fields, HeadRules, Parse};
@@ -85,6 +85,7 @@ impl Parser {
                             handler.anomaly(Anomaly::OddChunkLine);
                         }
                         self.end_trailers(lines, rules, handler);
+                        self.measure(self.offset + (bytes.len() - rest.len()) as u64, handler);
                         self.end_message(time, handler);
                     }
                     Piece::Malformed => {
@@ -101,32 +102,6 @@ impl Parser {
                 &[]
             }
         }
-    }
-
-    /// Waits for what tells whether the chunks of the body go on after a loss.
-    pub(super) fn take_rejoining<'a, H: Parse>(
-        &mut self,
-        bytes: &'a [u8],
-        arrival: Arrival,
-        rules: &HeadRules,
-        handler: &mut impl Handler<H>,
-    ) -> &'a [u8] {
-        if self.buffer.is_empty() {
-            self.start = Some(Start { offset: self.offset, arrival });
-        }
-        self.buffer.extend_from_slice(bytes);
-        let Some(rejoined) = begins_with_chunk(&self.buffer) else { return &[] };
-        let (Some(start), text) = (self.start.take(), std::mem::take(&mut self.buffer)) else {
-            return &[];
-        };
-        if rejoined {
-            self.state = State::Chunked(Chunked::default());
-        } else {
-            handler.broken_off(Seen::Gap);
-            self.lose_step(Loss::Possible, handler);
-        }
-        self.replay(start, &text, start.arrival, rules, handler);
-        &[]
     }
 
     fn end_trailers<H>(&mut self, lines: &[u8], rules: &HeadRules, handler: &mut impl Handler<H>) {

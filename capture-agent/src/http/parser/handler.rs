@@ -1,11 +1,11 @@
 //! What a parser tells of the messages of its direction.
 
-use super::Start;
+use super::{Hole, Start};
 use crate::http::anomaly::Anomaly;
 use crate::http::exchange::{Place, State as Seen};
 use crate::http::framing::Framing;
 use crate::http::head::Fields;
-use crate::segment::Timestamp;
+use crate::segment::{Missing, Timestamp};
 
 /// What is told of the messages of one direction.
 pub(in crate::http) trait Handler<H> {
@@ -17,8 +17,11 @@ pub(in crate::http) trait Handler<H> {
     fn content(&mut self, bytes: &[u8], time: Timestamp);
     /// The trailer section.
     fn trailers(&mut self, fields: Fields);
-    /// Bytes of the message were lost.
-    fn lost(&mut self, place: Place, len: u64);
+    /// Bytes of the message are not here.
+    fn lost(&mut self, lost: Lost);
+    /// The body took up so many bytes in the stream: asked for where a part of it was left out
+    /// whose length its framing does not tell.
+    fn took_up(&mut self, bytes: u64);
     /// Whether what comes after lost bytes can be of no other message than this one.
     fn is_alone(&self) -> bool;
     /// Whether what comes may be of a tunnel that the other direction has yet to open.
@@ -35,10 +38,22 @@ pub(in crate::http) trait Handler<H> {
     fn midstream(&mut self, bytes: u64, first: Start, last: Timestamp);
     /// Bytes that are no longer HTTP.
     fn tunnelled(&mut self, bytes: &[u8], time: Timestamp);
-    /// Bytes of the tunnel were lost.
-    fn tunnel_gap(&mut self, len: u64);
+    /// Bytes of the tunnel are not here.
+    fn tunnel_gap(&mut self, hole: Hole);
     /// No more of the tunnel comes in this direction.
     fn tunnel_end(&mut self, seen: Seen);
+}
+
+/// Bytes of a message that are not here.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Lost {
+    pub(in crate::http) place: Place,
+    pub(in crate::http) bytes: u64,
+    pub(in crate::http) missing: Missing,
+    /// Whether all of them are content.
+    pub(in crate::http) are_content: bool,
+    /// When the last of them was seen, where that is known.
+    pub(in crate::http) time: Option<Timestamp>,
 }
 
 /// Whether messages were lost whose start was not seen.

@@ -113,6 +113,8 @@ impl Parser {
             head.common_mut().note(Anomaly::BytesPassedOver);
         }
         memory.confirmed = true;
+        self.body_at = start.offset + u64::from(head.common().len());
+        self.measures = false;
         self.state = match handler.head(head, start, self.last) {
             Framing::Interim => State::Head,
             Framing::Body(BodyFraming::Length(0))
@@ -154,6 +156,8 @@ impl Parser {
                 return self.turn_deaf();
             }
             self.memory.confirmed = true;
+            self.body_at = start.offset;
+            self.measures = false;
             self.state = State::Close;
             return handler.content(text, arrival.mark.time);
         }

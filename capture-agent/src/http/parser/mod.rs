@@ -7,16 +7,19 @@
 mod body;
 mod handler;
 mod head;
+mod hole;
 mod resting;
 
 use super::chunked::Chunked;
-use super::exchange::{Network, Place, State as Seen};
+use super::exchange::{Network, State as Seen};
 use super::framing::BodyFraming;
 use super::head::{HeadRules, Parse};
 use super::seek::Seek;
 use crate::segment::Timestamp;
 use crate::stream::Mark;
-pub(super) use handler::{Handler, Loss};
+pub(super) use handler::{Handler, Loss, Lost};
+use hole::After;
+pub(super) use hole::Hole;
 pub(super) use resting::Resting;
 use resting::{Memory, Rest};
 
@@ -56,9 +59,9 @@ enum State {
     /// In a body of known length: bytes left.
     Length(u64),
     Chunked(Chunked),
-    /// In a chunked body after bytes were lost: `Parser::buffer` has what tells whether a chunk
-    /// begins after them.
-    Rejoining,
+    /// In a chunked body, or behind it, after bytes that are not here: `Parser::buffer` has what
+    /// tells whether a chunk begins after them, or a head.
+    Rejoining(After),
     /// In a body that ends with the direction.
     Close,
     /// Looking for the next head.
@@ -81,6 +84,10 @@ pub(super) struct Parser {
     offset: u64,
     /// When the last bytes came.
     last: Timestamp,
+    /// Stream offset of the body that is being read.
+    body_at: u64,
+    /// Whether it is to be told what that body takes up in the stream.
+    measures: bool,
     memory: Memory,
 }
 
@@ -103,6 +110,8 @@ impl Parser {
             line_is_there: false,
             offset: 0,
             last: Timestamp(0),
+            body_at: 0,
+            measures: false,
             memory,
         }
     }
@@ -164,7 +173,7 @@ impl Parser {
                 State::Length(_) | State::Chunked(_) | State::Close => {
                     self.take_body(bytes, rules, handler)
                 }
-                State::Rejoining => self.take_rejoining(bytes, arrival, rules, handler),
+                State::Rejoining(_) => self.take_rejoining(bytes, arrival, rules, handler),
                 State::Seeking(_) => self.take_seeking(bytes, arrival, rules, handler),
                 State::Tunnel => {
                     handler.tunnelled(bytes, self.last);
@@ -175,78 +184,6 @@ impl Parser {
             self.offset += (bytes.len() - rest.len()) as u64;
             bytes = rest;
         }
-    }
-
-    /// Passes over bytes that were sent and not seen.
-    pub(super) fn gap<H: Parse>(
-        &mut self,
-        offset: u64,
-        len: u64,
-        rules: &HeadRules,
-        handler: &mut impl Handler<H>,
-    ) {
-        let time = self.last;
-        self.offset = offset;
-        self.settle_perhaps(rules, handler);
-        let loss = match &mut self.state {
-            State::Deaf | State::Perhaps(..) => Loss::None,
-            State::Tunnel => {
-                handler.tunnel_gap(len);
-                Loss::None
-            }
-            State::Seeking(seek) => {
-                seek.gap();
-                handler.out_of_step(offset, Loss::Possible);
-                Loss::None
-            }
-            State::Close => {
-                handler.lost(Place::Body, len);
-                Loss::None
-            }
-            State::Length(left) if len <= *left => {
-                *left -= len;
-                let ended = *left == 0;
-                handler.lost(Place::Body, len);
-                if ended {
-                    self.end_message(time, handler);
-                }
-                Loss::None
-            }
-            State::Length(left) => {
-                handler.lost(Place::Body, *left);
-                Loss::Certain
-            }
-            State::Chunked(chunked) => {
-                handler.lost(Place::Body, len);
-                if chunked.skip(len) {
-                    Loss::None
-                } else if chunked.is_before_trailers() && handler.is_alone() {
-                    self.state = State::Rejoining;
-                    Loss::None
-                } else {
-                    Loss::Possible
-                }
-            }
-            State::Rejoining => {
-                handler.lost(Place::Body, len);
-                Loss::Possible
-            }
-            State::Head if self.start.is_none() => Loss::Certain,
-            State::Head => {
-                if self.salvage_head(rules, handler) {
-                    handler.lost(Place::Head, len);
-                    Loss::Possible
-                } else {
-                    // Nothing will be told of the message that has begun.
-                    Loss::Certain
-                }
-            }
-        };
-        if loss > Loss::None {
-            handler.broken_off(Seen::Gap);
-            self.lose_step(loss, handler);
-        }
-        self.offset = offset + len;
     }
 
     /// Stream offset of what comes next.
@@ -267,10 +204,15 @@ impl Parser {
             Ending::BrokenOff(seen) => seen,
         };
         match self.state {
-            State::Close if ending == Ending::Fin => handler.end(self.last),
-            State::Length(_) | State::Chunked(_) | State::Close | State::Rejoining => {
+            State::Close if ending == Ending::Fin => {
+                self.measure(self.offset, handler);
+                handler.end(self.last);
+            }
+            State::Length(_) | State::Chunked(_) | State::Close => {
+                self.measure(self.offset, handler);
                 handler.broken_off(seen);
             }
+            State::Rejoining(after) => self.finish_rejoining(after, ending, handler),
             State::Head => {
                 self.salvage_head(rules, handler);
                 handler.broken_off(seen);

@@ -7,7 +7,7 @@ use super::utf8::Utf8;
 use super::{Rules, State};
 use crate::flow::Direction;
 use crate::http::coding::{DecodeError, GRAIN_BYTES};
-use crate::segment::Timestamp;
+use crate::segment::{Missing, Timestamp};
 
 /// Control messages are this short (RFC 6455 section 5.5).
 const MAX_CONTROL_BYTES: u64 = 125;
@@ -49,6 +49,8 @@ impl Assembly {
             close_code: None,
             state: State::Open,
             lost_bytes: 0,
+            dropped_bytes: 0,
+            elided_bytes: 0,
             first_byte,
             last_byte: first_byte,
             anomalies: Anomalies::default(),
@@ -176,9 +178,26 @@ impl Assembly {
         self.message.truncated |= keep > 0 && room < text.len();
     }
 
-    /// Bytes of it were sent and not seen.
-    pub(super) fn lost(&mut self, len: u64, inflater: &mut Inflater, rules: &Rules) {
-        self.message.lost_bytes = self.message.lost_bytes.saturating_add(len);
+    /// Bytes of it were sent and are not here.
+    pub(super) fn lost(
+        &mut self,
+        len: u64,
+        missing: Missing,
+        inflater: &mut Inflater,
+        rules: &Rules,
+    ) {
+        let message = &mut self.message;
+        let count = match missing {
+            Missing::Elided => {
+                message.wire_bytes = message.wire_bytes.saturating_add(len);
+                &mut message.elided_bytes
+            }
+            Missing::Unseen | Missing::Dropped => &mut message.lost_bytes,
+        };
+        *count = count.saturating_add(len);
+        if missing == Missing::Dropped {
+            message.dropped_bytes = message.dropped_bytes.saturating_add(len);
+        }
         if self.way == Way::Inflated {
             inflater.lose();
         }
@@ -195,7 +214,11 @@ impl Assembly {
         {
             self.block(error, inflater);
         }
-        self.message.state = if self.message.lost_bytes > 0 { State::Gap } else { State::Complete };
+        self.message.state = match (self.message.lost_bytes, self.message.elided_bytes) {
+            (0, 0) => State::Complete,
+            (0, _) => State::Elided,
+            _ => State::Gap,
+        };
         if self.way == Way::Blocked {
             self.message.truncated |= rules.keep_bytes > 0;
         } else {
@@ -212,7 +235,8 @@ impl Assembly {
         if self.way == Way::Inflated {
             inflater.lose();
         }
-        self.message.state = seen;
+        let is_lossy = seen == State::Elided && self.message.lost_bytes > 0;
+        self.message.state = if is_lossy { State::Gap } else { seen };
         self.into_message()
     }
 

@@ -57,7 +57,8 @@ pub struct Message {
     pub opcode: Opcode,
     /// In how many frames it came.
     pub frames: u32,
-    /// Bytes of payload that were seen, as they were sent.
+    /// Bytes of payload that were seen, as they were sent, those that were left in the kernel
+    /// included.
     pub wire_bytes: u64,
     /// Bytes of payload after decompression; `None` where that was not done to the end.
     pub bytes: Option<u64>,
@@ -75,8 +76,12 @@ pub struct Message {
     pub close_code: Option<u16>,
     /// How much of it was seen.
     pub state: State,
-    /// Bytes that were sent and not seen; some of them may have been of other messages.
+    /// Bytes that were sent and are lost; some of them may have been of other messages.
     pub lost_bytes: u64,
+    /// Those of them that the agent itself has lost.
+    pub dropped_bytes: u64,
+    /// Bytes of payload that were left in the kernel on purpose.
+    pub elided_bytes: u64,
     /// When its first byte was seen.
     pub first_byte: Timestamp,
     /// When the last of its bytes was seen.

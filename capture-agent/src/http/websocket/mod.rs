@@ -16,7 +16,7 @@ mod utf8;
 use super::State;
 use super::coding::Limits;
 use crate::flow::Direction;
-use crate::segment::Timestamp;
+use crate::segment::{Missing, Timestamp};
 use assembly::Assembly;
 pub use extension::{Deflate, negotiated};
 pub use frame::Opcode;
@@ -101,23 +101,34 @@ impl Receiver {
         }
     }
 
-    /// Bytes that were sent and not seen. Inside a payload they are passed over; elsewhere the
-    /// direction is out of step, and what was not over comes out.
-    pub fn gap(&mut self, len: u64, rules: &Rules, sink: &mut dyn FnMut(Message)) {
-        let is_inside = self.payload.as_ref().is_some_and(|payload| payload.left() >= len);
-        if is_inside {
+    /// Bytes that were sent and are not here, the last of them seen then if it was. Inside a payload
+    /// they are passed over; elsewhere the direction is out of step, and what was not over comes out.
+    pub fn gap(
+        &mut self,
+        len: u64,
+        missing: Missing,
+        time: Option<Timestamp>,
+        rules: &Rules,
+        sink: &mut dyn FnMut(Message),
+    ) {
+        let left = self.payload.as_ref().map(Payload::left);
+        if left.is_some_and(|left| left >= len) {
             if let Some(message) = current(&self.payload, &mut self.data, &mut self.control) {
-                message.lost(len, &mut self.inflater, rules);
+                message.lost(len, missing, &mut self.inflater, rules);
+                message.seen(time.unwrap_or_default());
             }
             if let Some(payload) = &mut self.payload {
                 payload.at += len;
             }
             self.end_frame(rules, sink);
         } else {
+            let is_elided = missing == Missing::Elided;
+            // How much of a frame was left out, its length says.
+            let of_message = if is_elided { left.unwrap_or(0) } else { len };
             for message in [&mut self.data, &mut self.control].into_iter().flatten() {
-                message.lost(len, &mut self.inflater, rules);
+                message.lost(of_message, missing, &mut self.inflater, rules);
             }
-            self.turn_deaf(State::Gap, sink);
+            self.turn_deaf(if is_elided { State::Elided } else { State::Gap }, sink);
         }
     }
 

@@ -24,7 +24,7 @@ fn read_parts(receiver: &mut Receiver, parts: &[Part<'_>], rules: &Rules) -> Vec
         let mut sink = |message| messages.push(message);
         match part {
             Ok(bytes) => receiver.data(bytes, Timestamp(time as u64), rules, &mut sink),
-            Err(len) => receiver.gap(*len, rules, &mut sink),
+            Err(len) => receiver.gap(*len, Missing::Unseen, None, rules, &mut sink),
         }
     }
     messages

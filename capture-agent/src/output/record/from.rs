@@ -9,7 +9,7 @@ use crate::http::head::{Fields, Head, RequestHead, ResponseHead, Version};
 use crate::http::{self, Message, form};
 use crate::output::escape::lossless;
 use crate::output::time::rfc3339;
-use crate::segment::Endpoint;
+use crate::segment::{Endpoint, Missing};
 use crate::stream::{self, Disorder};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -70,8 +70,11 @@ impl<'a> RequestRecord<'a> {
             body: BodyRecord::new(head, &message.body),
             trailers: headers(&message.trailers),
             state: message.state.into(),
-            lost_bytes: lost(message),
-            gaps: gaps(message),
+            lost_bytes: some(message.lost_bytes),
+            dropped_bytes: some(message.dropped_bytes),
+            elided_bytes: some(message.elided_bytes),
+            gaps: gaps(message, |missing| missing != Missing::Elided),
+            elided: gaps(message, |missing| missing == Missing::Elided),
         }
     }
 }
@@ -88,8 +91,11 @@ impl<'a> From<&'a Message<ResponseHead>> for ResponseRecord<'a> {
             body: BodyRecord::new(head, &message.body),
             trailers: headers(&message.trailers),
             state: message.state.into(),
-            lost_bytes: lost(message),
-            gaps: gaps(message),
+            lost_bytes: some(message.lost_bytes),
+            dropped_bytes: some(message.dropped_bytes),
+            elided_bytes: some(message.elided_bytes),
+            gaps: gaps(message, |missing| missing != Missing::Elided),
+            elided: gaps(message, |missing| missing == Missing::Elided),
         }
     }
 }
@@ -122,12 +128,14 @@ fn headers(fields: &Fields) -> Vec<HeaderRecord<'_>> {
         .collect()
 }
 
-fn lost<H>(message: &Message<H>) -> Option<u64> {
-    (message.lost_bytes > 0).then_some(message.lost_bytes)
+/// A count that is left out where it is nothing.
+pub(super) fn some(bytes: u64) -> Option<u64> {
+    (bytes > 0).then_some(bytes)
 }
 
-fn gaps<H>(message: &Message<H>) -> Vec<GapRecord> {
-    message.gaps.iter().map(GapRecord::from).collect()
+fn gaps<H>(message: &Message<H>, are_listed: impl Fn(Missing) -> bool) -> Vec<GapRecord> {
+    let gaps = message.gaps.iter().filter(|gap| are_listed(gap.missing));
+    gaps.map(GapRecord::from).collect()
 }
 
 impl From<&http::Gap> for GapRecord {
@@ -144,7 +152,11 @@ impl<'a> BodyRecord<'a> {
     fn new(head: &'a Head, body: &'a http::Body) -> Self {
         let (text, base64) = content(&body.content, body.truncated);
         Self {
-            wire_bytes: body.wire_bytes,
+            wire_bytes: (body.length == http::Length::Counted).then_some(body.wire_bytes),
+            sequence_bytes: match body.length {
+                http::Length::InStream(bytes) => Some(bytes),
+                http::Length::Counted | http::Length::Unknown => None,
+            },
             bytes: body.bytes,
             content_type: head.value("content-type").map(lossless),
             encoding: encoding(head),
@@ -202,6 +214,7 @@ impl From<http::State> for StateRecord {
         match state {
             http::State::Complete => Self::Complete,
             http::State::Gap => Self::Gap,
+            http::State::Elided => Self::Elided,
             http::State::Cut => Self::Cut,
             http::State::Midstream => Self::Midstream,
             http::State::Open => Self::Open,
@@ -295,6 +308,8 @@ impl From<&stream::Counters> for DirectionRecord {
             conflicting_bytes: counters.conflicting_bytes,
             out_of_order: counters.out_of_order,
             gap_bytes: counters.gap_bytes,
+            dropped_bytes: counters.dropped_bytes,
+            elided_bytes: counters.elided_bytes,
         }
     }
 }

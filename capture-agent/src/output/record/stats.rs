@@ -17,10 +17,14 @@ pub struct StatsRecord<'a> {
     /// Live, the ring of each worker.
     rings: Vec<RingRecord>,
     segments: SegmentsRecord,
-    /// Payload bytes observed, each once.
+    /// Payload bytes observed, each once, without those left in the kernel.
     bytes: u64,
-    /// Bytes that were sent and not observed.
+    /// Bytes that were sent and are lost.
     gap_bytes: u64,
+    /// Those of them that were observed, and lost by the agent itself: it could not keep up.
+    dropped_bytes: u64,
+    /// Bytes that were left in the kernel on purpose: the budget of their flow was used up.
+    elided_bytes: u64,
     flows: FlowsRecord,
     exchanges: ExchangesRecord<'a>,
     messages: MessagesRecord,
@@ -188,6 +192,8 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
             },
             bytes: engine.bytes,
             gap_bytes: engine.gap_bytes,
+            dropped_bytes: engine.dropped_bytes,
+            elided_bytes: engine.elided_bytes,
             flows: FlowsRecord {
                 opened: engine.flows_opened,
                 active: engine.flows_active,

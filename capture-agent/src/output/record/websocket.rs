@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::from::{content, flow_name};
+use super::from::{content, flow_name, some};
 use super::{EndRecord, StateRecord, WayRecord};
 use crate::event;
 use crate::http::State;
@@ -34,7 +34,7 @@ pub struct WebSocketRecord<'a> {
     reserved_opcode: Option<u8>,
     /// Frames that it came in.
     frames: u32,
-    /// Bytes of payload observed, as they were sent.
+    /// Bytes of payload observed, as they were sent, those left in the kernel included.
     wire_bytes: u64,
     /// Bytes of payload after decompression; `null` where that was not done to the end.
     bytes: Option<u64>,
@@ -50,9 +50,15 @@ pub struct WebSocketRecord<'a> {
     /// Whether the content given is shorter than what was observed.
     truncated: bool,
     state: StateRecord,
-    /// Bytes of it that were sent and not observed; the last ones may have been of other messages.
+    /// Bytes of it that were sent and are lost; the last ones may have been of other messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     lost_bytes: Option<u64>,
+    /// Those of them that were observed, and lost by the agent itself: it could not keep up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_bytes: Option<u64>,
+    /// Bytes of it that were left in the kernel on purpose: the flow's budget was used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elided_bytes: Option<u64>,
     /// What is odd about it: see docs/anomalies.md.
     anomalies: Vec<Anomaly>,
 }
@@ -94,7 +100,7 @@ impl From<Opcode> for OpcodeRecord {
 impl<'a> From<&'a event::WebSocketMessage> for WebSocketRecord<'a> {
     fn from(event: &'a event::WebSocketMessage) -> Self {
         let (flow, http) = (&event.flow, &event.http);
-        let message @ Message { opcode, state, lost_bytes, .. } = &http.message;
+        let message @ Message { opcode, state, .. } = &http.message;
         // What breaks off may do so inside a character.
         let is_part = message.truncated || *state != State::Complete;
         let (text, base64) = content(&message.content, is_part);
@@ -122,7 +128,9 @@ impl<'a> From<&'a event::WebSocketMessage> for WebSocketRecord<'a> {
             base64,
             truncated: message.truncated,
             state: (*state).into(),
-            lost_bytes: (*lost_bytes > 0).then_some(*lost_bytes),
+            lost_bytes: some(message.lost_bytes),
+            dropped_bytes: some(message.dropped_bytes),
+            elided_bytes: some(message.elided_bytes),
             anomalies: message.anomalies.iter().collect(),
         }
     }
