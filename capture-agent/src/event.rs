@@ -114,6 +114,8 @@ impl EngineCounters {
             segments_without_flow,
             bytes,
             gap_bytes,
+            dropped_bytes,
+            elided_bytes,
             resets_ignored,
             flows_opened,
             flows_active,
@@ -128,6 +130,8 @@ impl EngineCounters {
         self.segments_without_flow += segments_without_flow;
         self.bytes += bytes;
         self.gap_bytes += gap_bytes;
+        self.dropped_bytes += dropped_bytes;
+        self.elided_bytes += elided_bytes;
         self.resets_ignored += resets_ignored;
         self.flows_opened += flows_opened;
         self.flows_active += flows_active;

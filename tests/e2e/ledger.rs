@@ -55,6 +55,8 @@ fn a_stopped_reader_and_a_small_ring() {
     agent.signal(Signal::CONT);
     wait::until("it has caught up", || {
         assert!(!agent.has_ended());
+        // Levels go down with packets.
+        made.extend(fetch(&lab, 10));
         agent.stderr().contains("everything is taken again")
     });
     let after = fetch(&lab, 100);

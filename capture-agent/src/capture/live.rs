@@ -12,6 +12,7 @@ use capture_agent::source::live::{
 };
 
 use super::control::{Control, Stop};
+use super::governor::GovernorLog;
 use super::ledger::{Ledger, Tally};
 use super::sink::{Sink, Wanted};
 use super::worker::{PATIENCE, Worker};
@@ -96,6 +97,7 @@ struct Capture {
     /// Whether as many exchanges have come as were wanted.
     wanted: Wanted,
     ledger: Ledger,
+    governor_log: GovernorLog,
     writer: JoinHandle<Result<Outputs, OutputError>>,
 }
 
@@ -117,7 +119,15 @@ impl Capture {
             Worker::start(reader, Engine::new(settings.clone()), sink, thread::current())
         });
         let workers = workers.collect::<Result<_, _>>()?;
-        Ok(Self { source, workers, sender, wanted, ledger: Ledger::new(args), writer })
+        Ok(Self {
+            source,
+            workers,
+            sender,
+            wanted,
+            ledger: Ledger::new(args),
+            governor_log: GovernorLog::new(args.quiet),
+            writer,
+        })
     }
 
     fn run(mut self, args: &CommonArgs, stop: &Stop) -> anyhow::Result<()> {
@@ -153,6 +163,10 @@ impl Capture {
                 return Ok(());
             }
             thread::park_timeout(PATIENCE);
+            if self.governor_log.is_due() {
+                let lines = self.governor_log.lines(&self.source.governors()?);
+                lines.iter().for_each(|line| eprintln!("{line}"));
+            }
             let tally = self.tally();
             if self.ledger.is_due(tally.now) {
                 // The kernel half's counters come last: nothing was taken before it was counted.

@@ -9,6 +9,7 @@ mod feed;
 mod files;
 mod flows;
 mod follow;
+mod governor;
 mod ledger;
 mod live;
 mod single;
