@@ -21,7 +21,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::{trace, warn};
 use capture_ebpf::{Hook, HookCounters, RecordHeader, Verdict};
 
-use packet::{Frame, Packet, Skb};
+use packet::{Bytes, Frame, Packet, Skb, Whole};
 
 #[map]
 static COUNTERS: PerCpuArray<HookCounters> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
@@ -75,12 +75,28 @@ fn handle(packet: &impl Packet) {
 
 #[inline(always)]
 fn capture(packet: &impl Packet, counters: &mut HookCounters) -> Result<(), Verdict> {
+    let header = HEADERS.get_ptr_mut(packet.hook() as u32).ok_or(Verdict::LoadFailed)?;
     // SAFETY: as above.
-    let header =
-        unsafe { &mut *HEADERS.get_ptr_mut(packet.hook() as u32).ok_or(Verdict::Malformed)? };
-    let payload_offset = parse::parse(packet, header)?;
-    select::select(header)?;
+    let header = unsafe { &mut *header };
+    let payload_offset = match read(packet, &packet.linear(), header) {
+        // What seems cut short may only lie further out.
+        Err(Verdict::Malformed) => read(packet, &Whole(packet), header)?,
+        found => found?,
+    };
+    select::select_flow(header)?;
     turn::take(packet, header, payload_offset, counters)
+}
+
+/// Writes the segment in a packet down, if its ports are wanted: returns where the payload is.
+#[inline(always)]
+fn read(
+    packet: &impl Packet,
+    bytes: &impl Bytes,
+    header: &mut RecordHeader,
+) -> Result<u32, Verdict> {
+    let transport = parse::find(bytes, packet.len())?;
+    select::select_ports(parse::ports(bytes, &transport)?)?;
+    parse::write(packet, bytes, &transport, header)
 }
 
 #[panic_handler]

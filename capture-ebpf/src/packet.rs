@@ -1,7 +1,8 @@
-//! A packet as its hook shows it: bytes at an offset, copied by a helper of the kernel.
+//! A packet as its hook shows it: bytes at an offset.
 //!
-//! The helpers reach every byte, also what lies outside the linear part of an skb or in the
-//! further buffers of an XDP frame, and change nothing about the packet.
+//! Headers nearly always lie in the linear part of an skb, or the first buffer of an XDP frame, where
+//! a program reads them itself. The kernel's helpers reach every byte, for the price of a call.
+//! Neither changes anything about the packet.
 
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
@@ -35,13 +36,42 @@ pub(crate) trait Packet {
     /// `to` is valid for writes of `len` bytes.
     unsafe fn load_to(&self, offset: u32, to: *mut u8, len: u32) -> bool;
 
-    /// The `N` bytes from `offset`, if the packet has them.
+    /// The part that programs may read themselves.
+    fn linear(&self) -> Linear;
+}
+
+/// Bytes of a packet by their offset.
+pub(crate) trait Bytes {
+    /// The `N` bytes from `offset`, if they are there.
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+}
+
+/// The part of a packet that programs may read themselves.
+pub(crate) struct Linear {
+    start: usize,
+    end: usize,
+}
+
+impl Bytes for Linear {
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let from = self.start + offset as usize;
+        // SAFETY: the bytes are in the part, and no alignment is asked for.
+        (from + N <= self.end).then(|| unsafe { (from as *const [u8; N]).read_unaligned() })
+    }
+}
+
+/// All of a packet, by the kernel's helpers.
+pub(crate) struct Whole<'a, P>(pub(crate) &'a P);
+
+impl<P: Packet> Bytes for Whole<'_, P> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: `bytes` has room for `N` bytes, and is read only after all were written.
         unsafe {
-            self.load_to(offset, bytes.as_mut_ptr().cast(), N as u32).then(|| bytes.assume_init())
+            let loaded = self.0.load_to(offset, bytes.as_mut_ptr().cast(), N as u32);
+            loaded.then(|| bytes.assume_init())
         }
     }
 }
@@ -93,6 +123,11 @@ impl Packet for Skb<'_> {
         // SAFETY: the context is valid, and the caller vouches for `to`.
         unsafe { bpf_skb_load_bytes(self.raw().cast(), offset, to.cast::<c_void>(), len) == 0 }
     }
+
+    #[inline(always)]
+    fn linear(&self) -> Linear {
+        Linear { start: self.ctx.data(), end: self.ctx.data_end() }
+    }
 }
 
 /// What XDP sees.
@@ -140,5 +175,10 @@ impl Packet for Frame<'_> {
     unsafe fn load_to(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the context is valid, and the caller vouches for `to`.
         unsafe { bpf_xdp_load_bytes(self.raw(), offset, to.cast::<c_void>(), len) == 0 }
+    }
+
+    #[inline(always)]
+    fn linear(&self) -> Linear {
+        Linear { start: self.ctx.data(), end: self.ctx.data_end() }
     }
 }

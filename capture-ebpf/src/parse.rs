@@ -9,7 +9,7 @@
 
 use capture_ebpf::{RecordHeader, Verdict, missing};
 
-use crate::packet::Packet;
+use crate::packet::{Bytes, Packet};
 
 const ETHERTYPE_OFFSET: u32 = 12;
 const ETHERNET_LEN: u32 = 14;
@@ -28,48 +28,57 @@ const IPV6_DESTINATION: u8 = 60;
 /// More than anyone sends; a longer chain would only cost time on each packet.
 const MAX_IPV6_EXTENSIONS: u32 = 8;
 
-/// The TCP part of an IP packet.
-struct Transport {
+/// Where the TCP part of an IP packet is.
+pub(crate) struct Transport {
+    /// First byte of the IP header.
+    ip: u32,
+    is_v4: bool,
     /// First byte of the TCP header.
     offset: u32,
     /// First byte that is no longer the IP packet's.
     end: u32,
 }
 
-/// Writes the TCP segment in `packet` down, with all of its payload as payload, but not its time:
-/// returns where the payload is, or why there is none to be had.
+/// Finds the TCP part of a frame of `len` bytes, or why there is none to be had.
 #[inline(always)]
-pub(crate) fn parse(packet: &impl Packet, header: &mut RecordHeader) -> Result<u32, Verdict> {
+pub(crate) fn find(bytes: &impl Bytes, len: u32) -> Result<Transport, Verdict> {
     let mut offset = ETHERNET_LEN;
-    let mut ethertype = load_u16(packet, ETHERTYPE_OFFSET)?;
+    let mut ethertype = load_u16(bytes, ETHERTYPE_OFFSET)?;
     for _ in 0..MAX_VLAN_TAGS {
         if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_SERVICE_VLAN {
             break;
         }
-        ethertype = load_u16(packet, offset + 2)?;
+        ethertype = load_u16(bytes, offset + 2)?;
         offset += 4;
     }
     let transport = match ethertype {
-        ETHERTYPE_IPV4 => ipv4(packet, offset, header)?,
-        ETHERTYPE_IPV6 => ipv6(packet, offset, header)?,
+        ETHERTYPE_IPV4 => ipv4(bytes, offset, len)?,
+        ETHERTYPE_IPV6 => ipv6(bytes, offset, len)?,
         _ => return Err(Verdict::NotIp),
     };
-    if transport.end > packet.len() {
+    if transport.end > len {
         return Err(Verdict::Malformed);
     }
-    tcp(packet, &transport, header)
+    Ok(transport)
+}
+
+/// The ports that it is from and to.
+#[inline(always)]
+pub(crate) fn ports(bytes: &impl Bytes, transport: &Transport) -> Result<[u16; 2], Verdict> {
+    let [a, b, c, d] = bytes.load(transport.offset).ok_or(Verdict::Malformed)?;
+    Ok([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
 }
 
 #[inline(always)]
-fn load_u16(packet: &impl Packet, offset: u32) -> Result<u16, Verdict> {
-    packet.load(offset).map(u16::from_be_bytes).ok_or(Verdict::Malformed)
+fn load_u16(bytes: &impl Bytes, offset: u32) -> Result<u16, Verdict> {
+    bytes.load(offset).map(u16::from_be_bytes).ok_or(Verdict::Malformed)
 }
 
 #[inline(always)]
-fn ipv4(packet: &impl Packet, offset: u32, found: &mut RecordHeader) -> Result<Transport, Verdict> {
-    let header: [u8; 20] = packet.load(offset).ok_or(Verdict::Malformed)?;
+fn ipv4(bytes: &impl Bytes, ip: u32, len: u32) -> Result<Transport, Verdict> {
+    let header: [u8; 20] = bytes.load(ip).ok_or(Verdict::Malformed)?;
     let header_len = u32::from(header[0] & 0x0f) * 4;
-    let total_len = length(u16::from_be_bytes([header[2], header[3]]), packet.len() - offset);
+    let total_len = length(u16::from_be_bytes([header[2], header[3]]), len - ip);
     if header[0] >> 4 != 4 || header_len < 20 || total_len < header_len {
         return Err(Verdict::Malformed);
     }
@@ -80,30 +89,19 @@ fn ipv4(packet: &impl Packet, offset: u32, found: &mut RecordHeader) -> Result<T
     if u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0 {
         return Err(Verdict::Fragment);
     }
-    let mapped = |a, b, c, d| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
-    found.src_addr = mapped(header[12], header[13], header[14], header[15]);
-    found.dst_addr = mapped(header[16], header[17], header[18], header[19]);
-    Ok(Transport { offset: offset + header_len, end: offset + total_len })
+    Ok(Transport { ip, is_v4: true, offset: ip + header_len, end: ip + total_len })
 }
 
 #[inline(always)]
-fn ipv6(packet: &impl Packet, offset: u32, found: &mut RecordHeader) -> Result<Transport, Verdict> {
-    let header: [u8; 8] = packet.load(offset).ok_or(Verdict::Malformed)?;
+fn ipv6(bytes: &impl Bytes, ip: u32, len: u32) -> Result<Transport, Verdict> {
+    let header: [u8; 8] = bytes.load(ip).ok_or(Verdict::Malformed)?;
     if header[0] >> 4 != 6 {
         return Err(Verdict::Malformed);
     }
-    // SAFETY: both are as long as an address.
-    let has_ends = unsafe {
-        packet.load_to(offset + 8, found.src_addr.as_mut_ptr(), 16)
-            && packet.load_to(offset + 24, found.dst_addr.as_mut_ptr(), 16)
-    };
-    if !has_ends {
-        return Err(Verdict::Malformed);
-    }
-    let start = offset + 40;
-    let payload_len = length(u16::from_be_bytes([header[4], header[5]]), packet.len() - start);
-    let offset = skip_ipv6_extensions(packet, header[6], start)?;
-    Ok(Transport { offset, end: start + payload_len })
+    let start = ip + 40;
+    let payload_len = length(u16::from_be_bytes([header[4], header[5]]), len - start);
+    let offset = skip_ipv6_extensions(bytes, header[6], start)?;
+    Ok(Transport { ip, is_v4: false, offset, end: start + payload_len })
 }
 
 /// The length that a 16-bit field tells for what has `rest` bytes at most. Merged segments of
@@ -115,11 +113,7 @@ fn length(field: u16, rest: u32) -> u32 {
 
 /// Where the TCP header is, after extension headers that begin at `offset` with the type `next`.
 #[inline(always)]
-fn skip_ipv6_extensions(
-    packet: &impl Packet,
-    mut next: u8,
-    mut offset: u32,
-) -> Result<u32, Verdict> {
+fn skip_ipv6_extensions(bytes: &impl Bytes, mut next: u8, mut offset: u32) -> Result<u32, Verdict> {
     for _ in 0..MAX_IPV6_EXTENSIONS {
         if next == PROTOCOL_TCP {
             return Ok(offset);
@@ -131,7 +125,7 @@ fn skip_ipv6_extensions(
         if !is_extension {
             return Err(Verdict::NotTcp);
         }
-        let header: [u8; 4] = packet.load(offset).ok_or(Verdict::Malformed)?;
+        let header: [u8; 4] = bytes.load(offset).ok_or(Verdict::Malformed)?;
         let len = match next {
             IPV6_FRAGMENT => 8,
             IPV6_AUTHENTICATION => (u32::from(header[1]) + 2) * 4,
@@ -148,17 +142,29 @@ fn skip_ipv6_extensions(
     Err(Verdict::Malformed)
 }
 
+/// Writes the segment down, with all of its payload as payload, but not its time: returns where the
+/// payload is.
 #[inline(always)]
-fn tcp(
+pub(crate) fn write(
     packet: &impl Packet,
+    bytes: &impl Bytes,
     transport: &Transport,
     found: &mut RecordHeader,
 ) -> Result<u32, Verdict> {
-    let header: [u8; 20] = packet.load(transport.offset).ok_or(Verdict::Malformed)?;
+    let header: [u8; 20] = bytes.load(transport.offset).ok_or(Verdict::Malformed)?;
     let header_len = u32::from(header[12] >> 4) * 4;
     let payload_offset = transport.offset + header_len;
     if header_len < 20 || payload_offset > transport.end {
         return Err(Verdict::Malformed);
+    }
+    if transport.is_v4 {
+        let addrs: [u8; 8] = bytes.load(transport.ip + 12).ok_or(Verdict::Malformed)?;
+        let mapped = |a, b, c, d| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
+        found.src_addr = mapped(addrs[0], addrs[1], addrs[2], addrs[3]);
+        found.dst_addr = mapped(addrs[4], addrs[5], addrs[6], addrs[7]);
+    } else {
+        found.src_addr = bytes.load(transport.ip + 8).ok_or(Verdict::Malformed)?;
+        found.dst_addr = bytes.load(transport.ip + 24).ok_or(Verdict::Malformed)?;
     }
     found.cgroup = 0;
     found.ifindex = packet.ifindex();

@@ -26,12 +26,18 @@ static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 #[map]
 static HOSTS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(1, 0);
 
-/// Whether the segment's flow is wanted; why not where it isn't.
+/// Whether segments between these ports are wanted.
 #[inline(always)]
-pub(crate) fn select(header: &RecordHeader) -> Result<(), Verdict> {
-    if ANY_PORT.load() == 0 && !port(header.src_port) && !port(header.dst_port) {
+pub(crate) fn select_ports([src, dst]: [u16; 2]) -> Result<(), Verdict> {
+    if ANY_PORT.load() == 0 && !port(src) && !port(dst) {
         return Err(Verdict::OtherPort);
     }
+    Ok(())
+}
+
+/// Whether the segment's flow is wanted, whose ports are; why not where it isn't.
+#[inline(always)]
+pub(crate) fn select_flow(header: &RecordHeader) -> Result<(), Verdict> {
     if SOME_HOSTS.load() != 0 && !host(header.src_addr) && !host(header.dst_addr) {
         return Err(Verdict::OtherHost);
     }
