@@ -10,6 +10,9 @@ use crate::http::anomaly::Anomalies;
 
 pub(super) type Span = Range<u32>;
 
+/// Bytes from the network: text if they are UTF-8.
+pub type Text<'a> = Result<&'a str, &'a [u8]>;
+
 /// Headers without which it can't be told where a message ends, what comes after it, or where in
 /// its body secrets are: kept however many others there are.
 const FRAMING_HEADERS: [&str; 5] =
@@ -39,6 +42,14 @@ impl Fields {
         self.fields.iter().map(|field| (self.slice(&field.name), self.slice(&field.value)))
     }
 
+    /// The same, each as text if it is UTF-8, which is looked into once for all of them.
+    pub fn texts(&self) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
+        let text = std::str::from_utf8(&self.text).unwrap_or_default();
+        // Where a part ends inside a character it is no text, though together with the next it is.
+        let part = |span: &Span| text.get(range(span)).ok_or_else(|| self.slice(span));
+        self.fields.iter().map(move |field| (part(&field.name), part(&field.value)))
+    }
+
     /// Values of every field of this name.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
@@ -59,8 +70,12 @@ impl Fields {
     }
 
     pub(super) fn slice(&self, span: &Span) -> &[u8] {
-        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+        self.text.get(range(span)).unwrap_or_default()
     }
+}
+
+const fn range(span: &Span) -> Range<usize> {
+    span.start as usize..span.end as usize
 }
 
 /// Puts the parts of a head together, without what is secret.

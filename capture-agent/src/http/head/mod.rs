@@ -16,7 +16,7 @@ use super::anomaly::{Anomalies, Anomaly};
 use super::recognise;
 use super::redact::Redaction;
 use fields::Builder;
-pub use fields::Fields;
+pub use fields::{Fields, Text};
 pub use request::RequestHead;
 pub use response::ResponseHead;
 

@@ -38,6 +38,20 @@ impl RequestHead {
         self.head.fields.slice(&self.target)
     }
 
+    /// The URL that the request is for (RFC 9110 section 7.1), in parts that follow each other: its
+    /// scheme, authority and path. `None` where its authority is not known.
+    #[must_use]
+    pub fn url(&self) -> Option<[&[u8]; 3]> {
+        let target = self.target();
+        let is_origin_form = target.starts_with(b"/") || target == b"*";
+        if !is_origin_form || self.method() == b"CONNECT" {
+            return Some([b"", b"", target]);
+        }
+        let host = self.head.value("host").filter(|host| !host.is_empty())?;
+        let path = if target == b"*" { &b""[..] } else { target };
+        Some([b"http://", host, path])
+    }
+
     /// A request of HTTP/0.9: one line, a method and a target.
     fn simple(text: &[u8], rules: &HeadRules) -> Option<Self> {
         let (target, len) = recognise::simple_request(text)?;
