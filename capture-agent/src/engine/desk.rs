@@ -1,6 +1,5 @@
 //! What every conversation needs at hand: settings, time, names, and room for HTTP.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Settings;
@@ -20,7 +19,8 @@ const MAX_SPARE: usize = 1024;
 pub(super) struct Desk {
     pub(super) settings: Settings,
     pub(super) now: Timestamp,
-    pub(super) iface_names: HashMap<IfaceId, Option<Arc<str>>>,
+    /// In the order of their numbers: there are few, and one is looked for with each segment.
+    iface_names: Vec<(IfaceId, Option<Arc<str>>)>,
     /// What is on its way to the listener; empty between calls.
     pub(super) said: http::Said,
     /// Exchanges that the listener has had.
@@ -37,7 +37,7 @@ impl Desk {
         Self {
             settings,
             now: Timestamp::default(),
-            iface_names: HashMap::new(),
+            iface_names: Vec::new(),
             said: http::Said::default(),
             exchanges_passed: 0,
             messages_passed: 0,
@@ -102,7 +102,22 @@ impl Desk {
         }
     }
 
+    /// The interface of this number has this name from now on.
+    pub(super) fn name_interface(&mut self, iface: IfaceId, name: Option<Arc<str>>) {
+        let place = self.place_of(iface).map(|at| self.iface_names.get_mut(at));
+        match place {
+            Ok(None) => {}
+            Ok(Some(known)) => known.1 = name,
+            Err(at) => self.iface_names.insert(at, (iface, name)),
+        }
+    }
+
+    fn place_of(&self, iface: IfaceId) -> Result<usize, usize> {
+        self.iface_names.binary_search_by_key(&iface.0, |(other, _)| other.0)
+    }
+
     fn iface_name(&self, flow: &Conversation) -> Option<&Arc<str>> {
-        self.iface_names.get(&flow.iface()?)?.as_ref()
+        let (_, name) = self.iface_names.get(self.place_of(flow.iface()?).ok()?)?;
+        name.as_ref()
     }
 }

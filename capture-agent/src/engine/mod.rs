@@ -146,7 +146,7 @@ impl Engine {
 
     /// The interface of this number has this name from now on.
     pub fn name_interface(&mut self, iface: IfaceId, name: Option<Arc<str>>) {
-        self.desk.iface_names.insert(iface, name);
+        self.desk.name_interface(iface, name);
     }
 
     /// Takes a segment.

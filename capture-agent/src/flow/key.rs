@@ -1,6 +1,6 @@
 //! What a flow is known by: its two ends, in one order whoever speaks.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 
 use crate::segment::Endpoint;
 
@@ -50,6 +50,21 @@ impl FlowKey {
         (self.low == one && self.high == other) || (self.low == other && self.high == one)
     }
 
+    const fn words(&self) -> [u32; KEY_WORDS] {
+        let (low, high) = (self.low.addr.to_bits(), self.high.addr.to_bits());
+        [
+            low as u32,
+            (low >> 32) as u32,
+            (low >> 64) as u32,
+            (low >> 96) as u32,
+            high as u32,
+            (high >> 32) as u32,
+            (high >> 64) as u32,
+            (high >> 96) as u32,
+            (self.low.port as u32) << 16 | self.high.port as u32,
+        ]
+    }
+
     /// The two ends, the lower one first.
     #[must_use]
     pub const fn ends(&self) -> (Endpoint, Endpoint) {
@@ -57,17 +72,38 @@ impl FlowKey {
     }
 }
 
-impl Hash for FlowKey {
-    /// In as few pieces as there can be: it is done for each segment.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let ports = u32::from(self.low.port) << 16 | u32::from(self.high.port);
-        let mut bytes = [0; 36];
-        let (low, rest) = bytes.split_at_mut(16);
-        let (high, last) = rest.split_at_mut(16);
-        low.copy_from_slice(&self.low.addr.octets());
-        high.copy_from_slice(&self.high.addr.octets());
-        last.copy_from_slice(&ports.to_ne_bytes());
-        state.write(&bytes);
+/// Hashes keys of flows, for each segment anew.
+///
+/// It is multilinear (Lemire and Kaser, "Strongly universal string hashing is fast"): for whoever
+/// does not know its random factors, two keys of his choice have the same hash with a probability
+/// of 2^-32. So nobody can choose flows that are found slowly.
+#[derive(Clone, Debug)]
+pub(super) struct KeyHasher {
+    first: u64,
+    factors: [u64; KEY_WORDS],
+}
+
+/// Words of 32 bits in a key.
+const KEY_WORDS: usize = 9;
+
+impl KeyHasher {
+    /// One with random factors.
+    pub(super) fn new() -> Self {
+        let random = RandomState::new();
+        Self {
+            first: random.hash_one(KEY_WORDS),
+            factors: std::array::from_fn(|word| random.hash_one(word)),
+        }
+    }
+
+    /// The hash of a key: as even in its upper bits as in its lower ones.
+    #[inline]
+    pub(super) fn hash(&self, key: &FlowKey) -> u32 {
+        let products = key.words().into_iter().zip(&self.factors);
+        let sum = products.fold(self.first, |sum, (word, factor)| {
+            sum.wrapping_add(u64::from(word).wrapping_mul(*factor))
+        });
+        (sum >> 32) as u32
     }
 }
 

@@ -4,11 +4,10 @@
 //! of the flows' last touch, so its head is the first to go. Finding, touching and removing are
 //! constant work.
 
-use std::hash::{BuildHasher, RandomState};
-
 use hashbrown::HashTable;
 
 use super::FlowKey;
+use super::key::KeyHasher;
 
 /// A flow's place in the table, valid until the flow is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +71,7 @@ pub struct FlowTable<F> {
     free: Vec<u32>,
     index: HashTable<Entry>,
     queues: [Queue; 3],
-    hasher: RandomState,
+    hasher: KeyHasher,
 }
 
 /// Bytes that a flow takes in the table: its slot, and its entry in the index at its fullest and
@@ -82,6 +81,12 @@ pub const fn bytes_per_flow<F>() -> usize {
     size_of::<Option<Slot<F>>>() + 3 * size_of::<Entry>() / 2 + 1
 }
 
+/// hashbrown takes the place from the lower bits and a tag, which tells most others in the same place
+/// apart, from the upper ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
 impl<F> Default for FlowTable<F> {
     fn default() -> Self {
         Self {
@@ -89,7 +94,7 @@ impl<F> Default for FlowTable<F> {
             free: Vec::new(),
             index: HashTable::new(),
             queues: [Queue { oldest: NONE, youngest: NONE }; 3],
-            hasher: RandomState::new(),
+            hasher: KeyHasher::new(),
         }
     }
 }
@@ -110,9 +115,9 @@ impl<F: Keyed> FlowTable<F> {
     /// The flow of this key.
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<FlowIndex> {
-        let hash = self.hash(key);
+        let hash = self.hasher.hash(key);
         self.index
-            .find(u64::from(hash), |entry| {
+            .find(spread(hash), |entry| {
                 entry.hash == hash
                     && self.slot(entry.slot).is_some_and(|slot| slot.flow.has_key(key))
             })
@@ -138,15 +143,14 @@ impl<F: Keyed> FlowTable<F> {
 
     /// Adds a flow whose key is not in the table, as the youngest of its queue.
     pub fn insert(&mut self, flow: F, phase: Phase) -> FlowIndex {
-        let hash = self.hash(&flow.key());
+        let hash = self.hasher.hash(&flow.key());
         let slot = Some(Slot { flow, phase, older: NONE, younger: NONE });
         let place = self.free.pop().unwrap_or_else(|| self.add_slot());
         if let Some(room) = self.room_mut(place) {
             *room = slot;
         }
-        self.index.insert_unique(u64::from(hash), Entry { hash, slot: place }, |entry| {
-            u64::from(entry.hash)
-        });
+        self.index
+            .insert_unique(spread(hash), Entry { hash, slot: place }, |entry| spread(entry.hash));
         self.link(place, phase);
         FlowIndex(place)
     }
@@ -177,19 +181,13 @@ impl<F: Keyed> FlowTable<F> {
     pub fn remove(&mut self, index: FlowIndex) -> Option<F> {
         self.unlink(index.0);
         let slot = self.room_mut(index.0)?.take()?;
-        let hash = self.hash(&slot.flow.key());
-        let entry = self.index.find_entry(u64::from(hash), |entry| entry.slot == index.0);
+        let hash = self.hasher.hash(&slot.flow.key());
+        let entry = self.index.find_entry(spread(hash), |entry| entry.slot == index.0);
         if let Ok(entry) = entry {
             entry.remove();
         }
         self.free.push(index.0);
         Some(slot.flow)
-    }
-
-    fn hash(&self, key: &FlowKey) -> u32 {
-        // hashbrown takes its tag from the upper bits: fold them in below and spread again.
-        let hash = self.hasher.hash_one(key);
-        (hash ^ (hash >> 32)) as u32
     }
 
     fn slot(&self, place: u32) -> Option<&Slot<F>> {

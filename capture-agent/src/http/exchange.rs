@@ -175,16 +175,6 @@ impl Exchange {
     /// known. Bytes are as they were sent.
     #[must_use]
     pub fn url(&self) -> Option<Vec<u8>> {
-        let head = &self.request.as_ref()?.head;
-        let target = head.target();
-        if head.method() == b"CONNECT" {
-            return Some(target.to_vec());
-        }
-        if !target.starts_with(b"/") && target != b"*" {
-            return Some(target.to_vec()); // absolute-form
-        }
-        let host = head.head().value("host").filter(|host| !host.is_empty())?;
-        let path = if target == b"*" { &b""[..] } else { target };
-        Some([b"http://", host, path].concat())
+        Some(self.request.as_ref()?.head.url()?.concat())
     }
 }

@@ -205,6 +205,10 @@ fn decoders(
     body: &mut Body,
     anomalies: &mut Anomalies,
 ) -> (Option<Decoder>, Option<Decoder>) {
+    if head.value("transfer-encoding").or(head.value("content-encoding")).is_none() {
+        body.decoded = true;
+        return (None, None);
+    }
     // To chunk is none of the decoder's.
     let transfer =
         head.members("transfer-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"chunked"));

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::http::head::Text;
+
 /// Bytes as text: what is not UTF-8 becomes `\xNN`.
 pub(super) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -16,6 +18,11 @@ pub(super) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
         }
     }
     Cow::Owned(text)
+}
+
+/// As [`lossless`], of what was looked into before.
+pub(super) fn shown(text: Text<'_>) -> Cow<'_, str> {
+    text.map_or_else(lossless, Cow::Borrowed)
 }
 
 /// Bytes as text for a terminal: what could steer it becomes `\xNN` or `\u{NNNN}`.

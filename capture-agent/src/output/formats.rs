@@ -12,7 +12,7 @@ pub(super) const KEPT_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(super) enum Formatter {
     Text(text::Text),
-    Jsonl(jsonl::JsonLines),
+    Jsonl,
 }
 
 impl Formatter {
@@ -21,7 +21,7 @@ impl Formatter {
             super::Format::Text => {
                 Self::Text(text::Text::new(verbosity, is_stdout && style::is_wanted()))
             }
-            super::Format::Jsonl => Self::Jsonl(jsonl::JsonLines::default()),
+            super::Format::Jsonl => Self::Jsonl,
         }
     }
 
@@ -29,7 +29,7 @@ impl Formatter {
     pub(super) fn format(&mut self, event: &Event, bytes: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Text(text) => text.write(event, bytes),
-            Self::Jsonl(lines) => lines.write(event, bytes),
+            Self::Jsonl => jsonl::write(event, bytes),
         }
     }
 }

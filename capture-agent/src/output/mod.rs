@@ -7,6 +7,7 @@ mod batch;
 mod escape;
 pub mod flows;
 mod formats;
+mod json;
 mod jsonl;
 pub mod queue;
 pub mod record;

@@ -4,6 +4,7 @@
 //! are RFC 3339 UTC with nanoseconds, durations whole microseconds.
 
 mod from;
+mod parts;
 mod stats;
 mod websocket;
 
@@ -13,7 +14,9 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::time::Rfc3339;
 use crate::http::Anomaly;
+use parts::{FlowName, Headers, Url};
 pub use stats::StatsRecord;
 pub use websocket::{OpcodeRecord, WebSocketRecord};
 
@@ -44,9 +47,11 @@ pub fn schema() -> schemars::Schema {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ExchangeRecord<'a> {
     /// First byte of the request, or of the response where the request was not observed.
-    time: String,
+    #[schemars(with = "String")]
+    time: Rfc3339,
     /// The flow's name, the same whenever a capture is replayed.
-    flow: String,
+    #[schemars(with = "String")]
+    flow: FlowName,
     /// Counts exchanges of the flow from 0.
     index: u32,
     /// Name of the interface where the flow was first seen.
@@ -93,15 +98,18 @@ pub struct RequestRecord<'a> {
     /// Value of the Host header.
     host: Option<Cow<'a, str>>,
     /// Absolute URL, where host and target make one.
-    url: Option<String>,
+    #[schemars(with = "Option<String>")]
+    url: Option<Url<'a>>,
     /// As it was sent; `0.9` where none was.
     version: Option<Cow<'static, str>>,
-    headers: Vec<HeaderRecord<'a>>,
+    #[schemars(with = "Vec<HeaderRecord<'a>>")]
+    headers: Headers<'a>,
     head_bytes: u32,
     body: BodyRecord<'a>,
     /// Fields after the body.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    trailers: Vec<HeaderRecord<'a>>,
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    #[schemars(with = "Vec<HeaderRecord<'a>>")]
+    trailers: Headers<'a>,
     state: StateRecord,
     /// Bytes of it that were sent and are lost.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,12 +159,14 @@ pub struct ResponseRecord<'a> {
     reason: Cow<'a, str>,
     /// As it was sent; `0.9` where none was.
     version: Option<Cow<'static, str>>,
-    headers: Vec<HeaderRecord<'a>>,
+    #[schemars(with = "Vec<HeaderRecord<'a>>")]
+    headers: Headers<'a>,
     head_bytes: u32,
     body: BodyRecord<'a>,
     /// Fields after the body.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    trailers: Vec<HeaderRecord<'a>>,
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    #[schemars(with = "Vec<HeaderRecord<'a>>")]
+    trailers: Headers<'a>,
     state: StateRecord,
     /// Bytes of it that were sent and are lost.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +191,8 @@ pub struct InterimRecord<'a> {
     status: Option<u16>,
     reason: Cow<'a, str>,
     version: Option<Cow<'static, str>>,
-    headers: Vec<HeaderRecord<'a>>,
+    #[schemars(with = "Vec<HeaderRecord<'a>>")]
+    headers: Headers<'a>,
     head_bytes: u32,
 }
 
@@ -279,7 +290,8 @@ pub struct TimingRecord {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FlowRecord<'a> {
     /// The flow's name, the same whenever a capture is replayed.
-    flow: String,
+    #[schemars(with = "String")]
+    flow: FlowName,
     /// Counts flows from 0 in the order in which they were first seen.
     number: u64,
     /// Name of the interface where the flow was first seen.
@@ -287,11 +299,14 @@ pub struct FlowRecord<'a> {
     client: EndRecord,
     server: EndRecord,
     /// First segment.
-    start: String,
+    #[schemars(with = "String")]
+    start: Rfc3339,
     /// When it ended.
-    end: String,
+    #[schemars(with = "String")]
+    end: Rfc3339,
     /// Last segment, strays after the end included.
-    last_activity: String,
+    #[schemars(with = "String")]
+    last_activity: Rfc3339,
     close: CloseRecord,
     to_server: DirectionRecord,
     to_client: DirectionRecord,

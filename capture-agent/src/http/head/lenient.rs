@@ -111,7 +111,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The fields after the start line, as far as there is room for them.
-    pub(super) fn fields(&self, builder: &mut Builder<'_>, anomalies: &mut Anomalies) {
+    pub(super) fn fields(&self, builder: &mut Builder<'_, '_>, anomalies: &mut Anomalies) {
         let after = self.text.get(self.first().len()..).unwrap_or_default();
         add_fields(after, builder, anomalies);
     }
@@ -124,7 +124,7 @@ pub(super) fn trailers(text: &[u8], rules: &HeadRules, anomalies: &mut Anomalies
     builder.build()
 }
 
-fn add_fields(text: &[u8], builder: &mut Builder<'_>, anomalies: &mut Anomalies) {
+fn add_fields(text: &[u8], builder: &mut Builder<'_, '_>, anomalies: &mut Anomalies) {
     let mut draft: Option<Draft<'_>> = None;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let line = without_line_end(line, anomalies);
@@ -146,7 +146,7 @@ fn add_fields(text: &[u8], builder: &mut Builder<'_>, anomalies: &mut Anomalies)
     add(builder, draft, anomalies);
 }
 
-fn add(builder: &mut Builder<'_>, draft: Option<Draft<'_>>, anomalies: &mut Anomalies) {
+fn add(builder: &mut Builder<'_, '_>, draft: Option<Draft<'_>>, anomalies: &mut Anomalies) {
     let Some(Draft { name, value }) = draft else { return };
     match name {
         _ if !builder.has_room_for(name.unwrap_or_default()) => {

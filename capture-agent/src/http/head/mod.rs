@@ -15,8 +15,8 @@ use std::mem::MaybeUninit;
 use super::anomaly::{Anomalies, Anomaly};
 use super::recognise;
 use super::redact::Redaction;
-use fields::Builder;
-pub use fields::Fields;
+use fields::{Builder, offset_in};
+pub use fields::{Fields, Text};
 pub use request::RequestHead;
 pub use response::ResponseHead;
 
@@ -129,17 +129,20 @@ impl Head {
     }
 
     /// Values of every header field of this name, in the order they were sent.
+    #[inline]
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.values(name)
     }
 
     /// Value of the first header field of this name.
     #[must_use]
+    #[inline]
     pub fn value<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
         self.values(name).next()
     }
 
     /// Members of a comma-separated header, in the order they were sent (RFC 9110 section 5.6.1).
+    #[inline]
     pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.values(name)
             .flat_map(|value| value.split(|byte| *byte == b','))
@@ -165,7 +168,7 @@ impl Head {
     }
 
     fn new(
-        builder: Builder<'_>,
+        builder: Builder<'_, '_>,
         version: Option<Version>,
         mut anomalies: Anomalies,
         len: usize,
@@ -250,10 +253,14 @@ fn is_whole(result: httparse::Result<usize>) -> Result<(), Malformed> {
 }
 
 /// What a head that is by the grammar can still be odd about.
-fn oddities(text: &[u8]) -> Anomalies {
+fn oddities(text: &[u8], headers: &[httparse::Header<'_>]) -> Anomalies {
     let mut anomalies = Anomalies::default();
-    let bare = |newline: usize| newline == 0 || text.get(newline - 1) != Some(&b'\r');
-    if memchr::memchr_iter(b'\n', text).any(bare) {
+    let follows_line_end = |header: &httparse::Header<'_>| {
+        let before = text.get(..offset_in(text, header.name.as_bytes()));
+        before.is_some_and(|before| before.ends_with(b"\r\n"))
+    };
+    // The last two lines end where the head does.
+    if !text.ends_with(b"\r\n\r\n") || !headers.iter().all(follows_line_end) {
         anomalies.add(Anomaly::BareLineFeed);
     }
     anomalies

@@ -11,11 +11,19 @@ use crate::http::anomaly::{Anomalies, Anomaly};
 use crate::http::recognise;
 
 /// Head of a request (RFC 9112 section 3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct RequestHead {
     head: Head,
     method: Span,
     target: Span,
+}
+
+impl PartialEq for RequestHead {
+    fn eq(&self, other: &Self) -> bool {
+        self.method() == other.method()
+            && self.target() == other.target()
+            && self.head == other.head
+    }
 }
 
 impl RequestHead {
@@ -36,6 +44,20 @@ impl RequestHead {
     #[must_use]
     pub fn target(&self) -> &[u8] {
         self.head.fields.slice(&self.target)
+    }
+
+    /// The URL that the request is for (RFC 9110 section 7.1), in parts that follow each other: its
+    /// scheme, authority and path. `None` where its authority is not known.
+    #[must_use]
+    pub fn url(&self) -> Option<[&[u8]; 3]> {
+        let target = self.target();
+        let is_origin_form = target.starts_with(b"/") || target == b"*";
+        if !is_origin_form || self.method() == b"CONNECT" {
+            return Some([b"", b"", target]);
+        }
+        let host = self.head.value("host").filter(|host| !host.is_empty())?;
+        let path = if target == b"*" { &b""[..] } else { target };
+        Some([b"http://", host, path])
     }
 
     /// A request of HTTP/0.9: one line, a method and a target.
@@ -68,11 +90,11 @@ impl Parse for RequestHead {
         if headers.len() > rules.max_headers {
             return Err(Malformed);
         }
-        let mut builder = Builder::new(rules, text.len(), headers.len());
+        let mut builder = Builder::of_head(rules, text, headers.len());
         let method = builder.part(request.method.unwrap_or_default().as_bytes());
         let target = builder.url(request.path.unwrap_or_default().as_bytes());
         headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
-        let mut anomalies = oddities(text);
+        let mut anomalies = oddities(text, headers);
         if !request.path.unwrap_or_default().is_ascii() {
             anomalies.add(Anomaly::OddStartLine);
         }

@@ -11,11 +11,17 @@ use crate::http::anomaly::Anomalies;
 use crate::http::recognise;
 
 /// Head of a response (RFC 9112 section 4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct ResponseHead {
     head: Head,
     status: Option<u16>,
     reason: Span,
+}
+
+impl PartialEq for ResponseHead {
+    fn eq(&self, other: &Self) -> bool {
+        self.status == other.status && self.reason() == other.reason() && self.head == other.head
+    }
 }
 
 impl ResponseHead {
@@ -65,13 +71,13 @@ impl Parse for ResponseHead {
         if headers.len() > rules.max_headers || response.code.is_none_or(|code| code < 100) {
             return Err(Malformed);
         }
-        let mut builder = Builder::new(rules, text.len(), headers.len());
+        let mut builder = Builder::of_head(rules, text, headers.len());
         // What httparse gives is empty where it has other bytes than ASCII.
         let reason = recognise::first_line(text).get("HTTP/1.1 200 ".len()..).unwrap_or_default();
         let reason = builder.part(recognise::trim(reason));
         headers.iter().for_each(|header| builder.field(header.name.as_bytes(), header.value));
         let version = response.version.map(Version::http_1);
-        let head = Head::new(builder, version, oddities(text), text.len());
+        let head = Head::new(builder, version, oddities(text, headers), text.len());
         Ok(Self { head, status: response.code, reason })
     }
 

@@ -31,26 +31,41 @@ pub(super) const USUAL_HEADERS: [&str; 15] = [
 
 /// Whether this is the name of a header in most messages whose values are neither secret nor hold a
 /// URL: what need not be looked through costs nothing.
+///
+/// Asked of each header of each message: length and first letter leave one or two to compare with,
+/// and most are written as here.
 pub(super) fn is_harmless_header(name: &[u8]) -> bool {
-    let names: &[&str] = match name.len() {
-        3 => &["age"],
-        4 => &["host", "date", "etag", "vary"],
-        5 => &["range"],
-        6 => &["accept", "server", "expect", "pragma"],
-        7 => &["expires"],
-        10 => &["connection", "keep-alive"],
-        12 => &["content-type"],
-        13 => {
-            &["cache-control", "last-modified", "accept-ranges", "content-range", "if-none-match"]
-        }
-        14 => &["content-length"],
-        15 => &["accept-encoding", "accept-language"],
-        16 => &["content-encoding", "content-language"],
-        17 => &["transfer-encoding", "if-modified-since"],
-        25 => &["upgrade-insecure-requests"],
+    let first = name.first().map_or(0, |first| first | 0x20);
+    let names: &[&str] = match (name.len(), first) {
+        (3, b'a') => &["Age"],
+        (4, b'd') => &["Date"],
+        (4, b'e') => &["ETag"],
+        (4, b'h') => &["Host"],
+        (4, b'v') => &["Vary"],
+        (5, b'r') => &["Range"],
+        (6, b'a') => &["Accept"],
+        (6, b'e') => &["Expect"],
+        (6, b'p') => &["Pragma"],
+        (6, b's') => &["Server"],
+        (7, b'e') => &["Expires"],
+        (10, b'c') => &["Connection"],
+        (10, b'k') => &["Keep-Alive"],
+        (12, b'c') => &["Content-Type"],
+        (13, b'a') => &["Accept-Ranges"],
+        (13, b'c') => &["Cache-Control", "Content-Range"],
+        (13, b'i') => &["If-None-Match"],
+        (13, b'l') => &["Last-Modified"],
+        (14, b'c') => &["Content-Length"],
+        (15, b'a') => &["Accept-Encoding", "Accept-Language"],
+        (16, b'c') => &["Content-Encoding", "Content-Language"],
+        (17, b'i') => &["If-Modified-Since"],
+        (17, b't') => &["Transfer-Encoding"],
+        (25, b'u') => &["Upgrade-Insecure-Requests"],
         _ => &[],
     };
-    names.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+    let names = names.iter().map(|name| name.as_bytes());
+    names.clone().any(|other| name == other)
+        || names.into_iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
 /// Whether this is the name of a query parameter or form field that is a secret.

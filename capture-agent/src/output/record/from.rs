@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use super::*;
 use crate::event::{self, Event};
 use crate::flow::{CloseReason, Direction};
-use crate::http::head::{Fields, Head, RequestHead, ResponseHead, Version};
+use crate::http::head::{Head, RequestHead, ResponseHead, Version};
 use crate::http::{self, Message, form};
 use crate::output::escape::lossless;
-use crate::output::time::rfc3339;
 use crate::segment::{Endpoint, Missing};
 use crate::stream::{self, Disorder};
 use base64::Engine as _;
@@ -29,13 +28,13 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
     fn from(exchange: &'a event::Exchange) -> Self {
         let (flow, http) = (&exchange.flow, &exchange.http);
         Self {
-            time: rfc3339(http.time()),
-            flow: flow_name(flow),
+            time: Rfc3339(http.time()),
+            flow: FlowName(flow.id),
             index: http.index,
             iface: flow.iface.as_deref(),
             client: flow.client.into(),
             server: flow.server.into(),
-            request: http.request.as_ref().map(|request| RequestRecord::new(http, request)),
+            request: http.request.as_ref().map(RequestRecord::from),
             response: http.response.as_ref().map(ResponseRecord::from),
             informational: http.informational.iter().map(InterimRecord::from).collect(),
             timing: (&http.timing).into(),
@@ -46,29 +45,25 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
     }
 }
 
-pub(super) fn flow_name(flow: &event::FlowInfo) -> String {
-    format!("{:016x}", flow.id.0)
-}
-
 impl From<Endpoint> for EndRecord {
     fn from(end: Endpoint) -> Self {
         Self { ip: end.ip(), port: end.port }
     }
 }
 
-impl<'a> RequestRecord<'a> {
-    fn new(exchange: &http::Exchange, message: &'a Message<RequestHead>) -> Self {
+impl<'a> From<&'a Message<RequestHead>> for RequestRecord<'a> {
+    fn from(message: &'a Message<RequestHead>) -> Self {
         let head = message.head.head();
         Self {
             method: lossless(message.head.method()),
             target: lossless(message.head.target()),
             host: head.value("host").map(lossless),
-            url: exchange.url().map(|url| lossless(&url).into_owned()),
+            url: Url::of(&message.head),
             version: version(head),
-            headers: headers(head.fields()),
+            headers: Headers(head.fields()),
             head_bytes: head.len(),
             body: BodyRecord::new(head, &message.body),
-            trailers: headers(&message.trailers),
+            trailers: Headers(&message.trailers),
             state: message.state.into(),
             lost_bytes: some(message.lost_bytes),
             dropped_bytes: some(message.dropped_bytes),
@@ -86,10 +81,10 @@ impl<'a> From<&'a Message<ResponseHead>> for ResponseRecord<'a> {
             status: message.head.status(),
             reason: lossless(message.head.reason()),
             version: version(head),
-            headers: headers(head.fields()),
+            headers: Headers(head.fields()),
             head_bytes: head.len(),
             body: BodyRecord::new(head, &message.body),
-            trailers: headers(&message.trailers),
+            trailers: Headers(&message.trailers),
             state: message.state.into(),
             lost_bytes: some(message.lost_bytes),
             dropped_bytes: some(message.dropped_bytes),
@@ -107,7 +102,7 @@ impl<'a> From<&'a ResponseHead> for InterimRecord<'a> {
             status: response.status(),
             reason: lossless(response.reason()),
             version: version(head),
-            headers: headers(head.fields()),
+            headers: Headers(head.fields()),
             head_bytes: head.len(),
         }
     }
@@ -119,13 +114,6 @@ fn version(head: &Head) -> Option<Cow<'static, str>> {
         Version::HTTP_10 => Cow::Borrowed("1.0"),
         other => Cow::Owned(other.to_string()),
     })
-}
-
-fn headers(fields: &Fields) -> Vec<HeaderRecord<'_>> {
-    fields
-        .iter()
-        .map(|(name, value)| HeaderRecord { name: lossless(name), value: lossless(value) })
-        .collect()
 }
 
 /// A count that is left out where it is nothing.
@@ -269,14 +257,14 @@ impl From<Direction> for WayRecord {
 impl<'a> From<&'a event::FlowSummary> for FlowRecord<'a> {
     fn from(summary: &'a event::FlowSummary) -> Self {
         Self {
-            flow: flow_name(&summary.flow),
+            flow: FlowName(summary.flow.id),
             number: summary.flow.number,
             iface: summary.flow.iface.as_deref(),
             client: summary.flow.client.into(),
             server: summary.flow.server.into(),
-            start: rfc3339(summary.start),
-            end: rfc3339(summary.end),
-            last_activity: rfc3339(summary.last_activity),
+            start: Rfc3339(summary.start),
+            end: Rfc3339(summary.end),
+            last_activity: Rfc3339(summary.last_activity),
             close: summary.close.into(),
             to_server: (&summary.to_server).into(),
             to_client: (&summary.to_client).into(),

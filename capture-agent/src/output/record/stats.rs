@@ -5,14 +5,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event;
-use crate::output::time::rfc3339;
+use crate::output::time::Rfc3339;
 use crate::source::{HandedOver, Packets};
 
 /// The ledger.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StatsRecord<'a> {
     /// When it was drawn up, by packet time.
-    time: String,
+    #[schemars(with = "String")]
+    time: Rfc3339,
     packets: Vec<PacketsRecord>,
     /// Live, the ring of each worker.
     rings: Vec<RingRecord>,
@@ -179,7 +180,7 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
         let engine = &stats.engine;
         let [fin, rst, idle, pressure, reused, end] = engine.flows_closed;
         Self {
-            time: rfc3339(stats.time),
+            time: Rfc3339(stats.time),
             packets: stats.packets.iter().map(PacketsRecord::from).collect(),
             rings: stats.governors.iter().map(RingRecord::from).collect(),
             segments: SegmentsRecord {

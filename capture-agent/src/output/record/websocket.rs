@@ -5,20 +5,23 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::from::{content, flow_name, some};
+use super::from::{content, some};
+use super::parts::FlowName;
 use super::{EndRecord, StateRecord, WayRecord};
 use crate::event;
 use crate::http::State;
 use crate::http::websocket::{Anomaly, Message, Opcode};
-use crate::output::time::rfc3339;
+use crate::output::time::Rfc3339;
 
 /// A message of a WebSocket: data, maybe in several frames, or control.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WebSocketRecord<'a> {
     /// First byte of its first frame.
-    time: String,
+    #[schemars(with = "String")]
+    time: Rfc3339,
     /// The flow's name, the same whenever a capture is replayed.
-    flow: String,
+    #[schemars(with = "String")]
+    flow: FlowName,
     /// The `index` of the exchange that upgraded the flow; `null` where it is not known.
     index: Option<u32>,
     /// Counts messages of the flow from 0, those of both directions together, as they end.
@@ -105,8 +108,8 @@ impl<'a> From<&'a event::WebSocketMessage> for WebSocketRecord<'a> {
         let is_part = message.truncated || *state != State::Complete;
         let (text, base64) = content(&message.content, is_part);
         Self {
-            time: rfc3339(message.first_byte),
-            flow: flow_name(flow),
+            time: Rfc3339(message.first_byte),
+            flow: FlowName(flow.id),
             index: http.index,
             number: http.number,
             iface: flow.iface.as_deref(),
