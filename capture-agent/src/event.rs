@@ -294,3 +294,90 @@ pub enum Event {
     /// The ledger was drawn up.
     Stats(Box<Stats>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Verdicts;
+
+    /// A ledger that balances, with something in every part of it.
+    fn stats() -> Stats {
+        let mut verdicts = Verdicts::default();
+        verdicts.add(Verdict::HandedOver, 30);
+        verdicts.add(Verdict::PureAck, 5);
+        let engine = EngineCounters {
+            segments: 30,
+            segments_in_flows: 20,
+            segments_shown_again: 5,
+            segments_after_close: 3,
+            segments_without_flow: 2,
+            flows_opened: 9,
+            flows_active: 3,
+            flows_closed: [1, 0, 2, 0, 0, 3],
+            exchanges: 12,
+            messages: 7,
+            ..EngineCounters::default()
+        };
+        let dropped = Dropped {
+            exchanges: 3,
+            flows: 1,
+            messages: 2,
+            unwanted: 4,
+            unwanted_messages: 1,
+            unwanted_flows: 2,
+        };
+        let written = |output: &str| Written {
+            output: output.to_owned(),
+            exchanges: 5,
+            flows: 3,
+            messages: 4,
+            bytes: 9_999,
+        };
+        Stats {
+            packets: vec![SourcePackets::of_files(verdicts)],
+            engine,
+            dropped,
+            written: vec![written("-"), written("x.jsonl")],
+            ..Stats::default()
+        }
+    }
+
+    #[test]
+    fn a_ledger_balances_or_says_where_it_does_not() {
+        assert_eq!(stats().imbalances(), Vec::<String>::new());
+        type Break = fn(&mut Stats);
+        let broken: [(&str, Break); 8] = [
+            ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
+            ("29 segments handed over, 30 booked", |it| {
+                it.packets[0].packets.handed_over.records -= 1;
+            }),
+            ("30 segments, 29 booked", |it| it.engine.segments_after_close -= 1),
+            ("9 flows, 10 booked", |it| it.engine.flows_active += 1),
+            ("12 exchanges for x.jsonl, 11 booked", |it| it.written[1].exchanges -= 1),
+            ("7 messages for -, 8 booked", |it| it.written[0].messages += 1),
+            ("6 flow summaries for -, 7 booked", |it| it.written[0].flows += 1),
+            ("6 flow summaries for x.jsonl, 5 booked", |it| it.dropped.flows -= 1),
+        ];
+        for (says, break_it) in broken {
+            let mut stats = stats();
+            break_it(&mut stats);
+            assert!(stats.imbalances().iter().any(|it| it == says), "{:?}", stats.imbalances());
+        }
+    }
+
+    #[test]
+    fn the_sum_of_two_ledgers_balances_too() {
+        let mut sum = stats();
+        let other = stats();
+        sum.engine.merge(&other.engine);
+        sum.dropped.merge(&other.dropped);
+        let [source] = &mut sum.packets[..] else { panic!("one source") };
+        source.packets.merge(&other.packets[0].packets);
+        for written in &mut sum.written {
+            written.exchanges *= 2;
+            written.flows *= 2;
+            written.messages *= 2;
+        }
+        assert_eq!(sum.imbalances(), Vec::<String>::new());
+    }
+}

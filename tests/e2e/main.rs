@@ -30,3 +30,4 @@ mod load;
 mod output;
 mod reader;
 mod selection;
+mod workers;

@@ -61,11 +61,10 @@ impl Agent {
 
     pub(crate) fn run(mut self) -> Output {
         let output = self.0.output().unwrap();
-        Output {
-            status: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!stderr.contains("does not balance"), "{stderr}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        Output { status: output.status.code(), stdout, stderr }
     }
 }
 

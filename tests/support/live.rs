@@ -75,6 +75,7 @@ impl Agent {
         self.signal(Signal::INT);
         let ended = self.wait();
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("does not balance"), "{}", ended.stderr);
         ended
     }
 

@@ -215,3 +215,80 @@ impl<W: Way> Listener for Sink<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use capture_agent::flow::FlowId;
+    use capture_agent::http;
+    use capture_agent::segment::Endpoint;
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    impl Way for Vec<Event> {
+        fn take(&mut self, event: Event) {
+            self.push(event);
+        }
+
+        fn dropped(&self) -> Dropped {
+            Dropped::default()
+        }
+    }
+
+    fn sinks(arguments: &str, workers: usize) -> Vec<Sink<Vec<Event>>> {
+        let arguments = format!("capture-agent run {arguments}");
+        let cli = Cli::try_parse_from(arguments.split_whitespace()).unwrap();
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        Sink::several(&args.common, vec![Vec::new(); workers])
+    }
+
+    fn exchange(number: u64) -> Exchange {
+        let end = Endpoint::v4([10, 0, 0, 1], 80);
+        let flow = FlowInfo { id: FlowId(0), number, client: end, server: end, iface: None };
+        let http = http::Exchange {
+            index: 0,
+            request: None,
+            response: None,
+            informational: Vec::new(),
+            timing: http::Timing::default(),
+            network: http::Network::default(),
+            anomalies: http::Anomalies::default(),
+        };
+        Exchange { flow, http }
+    }
+
+    #[test]
+    fn a_count_is_exact_over_all_workers_at_once() {
+        let sinks = sinks("--count 777", 4);
+        let wanted = sinks[0].wanted();
+        let workers = sinks.into_iter().map(|mut sink| {
+            thread::spawn(move || {
+                (0..1_000).for_each(|number| sink.exchange(exchange(number)));
+                sink
+            })
+        });
+        let workers: Vec<_> = workers.collect();
+        let sinks: Vec<_> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
+        let taken: usize = sinks.iter().map(|sink| sink.way.len()).sum();
+        let unwanted: u64 = sinks.iter().map(|sink| sink.dropped().unwanted).sum();
+        assert_eq!((taken, unwanted), (777, 4_000 - 777));
+        assert!(wanted.is_full());
+    }
+
+    #[test]
+    fn no_two_workers_give_a_flow_the_same_number() {
+        let mut numbers = Vec::new();
+        for mut sink in sinks("", 3) {
+            (0..10).for_each(|number| sink.exchange(exchange(number)));
+            numbers.extend(sink.way.iter().map(|event| match event {
+                Event::Exchange(exchange) => exchange.flow.number,
+                _ => panic!("{event:?}"),
+            }));
+        }
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..30));
+    }
+}

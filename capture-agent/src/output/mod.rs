@@ -131,16 +131,23 @@ impl Output {
     /// If the file can't be made.
     pub fn open(format: Format, target: Target, verbosity: Verbosity) -> Result<Self, OutputError> {
         let format = Formatter::new(format, verbosity, target == Target::Stdout);
-        let (writer, output): (Box<dyn RawWrite>, _) = match &target {
-            Target::Stdout => (Box::new(io::stdout()), "-".to_owned()),
-            Target::File(path) => {
-                let file = create(path)
-                    .map_err(|error| OutputError::Open { target: target.clone(), error })?;
-                (Box::new(file), path.display().to_string())
-            }
+        let writer: Box<dyn RawWrite> = match &target {
+            Target::Stdout => Box::new(io::stdout()),
+            Target::File(path) => Box::new(
+                create(path)
+                    .map_err(|error| OutputError::Open { target: target.clone(), error })?,
+            ),
+        };
+        Ok(Self::new(format, target, writer))
+    }
+
+    fn new(format: Formatter, target: Target, writer: Box<dyn RawWrite>) -> Self {
+        let output = match &target {
+            Target::Stdout => "-".to_owned(),
+            Target::File(path) => path.display().to_string(),
         };
         let written = Written { output, ..Written::default() };
-        Ok(Self { format, target, writer, gathered: Vec::new(), written })
+        Self { format, target, writer, gathered: Vec::new(), written }
     }
 
     /// Writes an event.

@@ -165,3 +165,116 @@ fn write_all(
     outputs.flush()?;
     Ok(outputs)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::event::{FlowInfo, FlowSummary};
+    use crate::flow::{CloseReason, FlowId};
+    use crate::output::{Format, Formatter, Output, Target, Verbosity};
+    use crate::segment::{Endpoint, Timestamp};
+    use crate::stream::Counters;
+
+    /// A writer that keeps what it is given, but only once the gate is open.
+    #[derive(Clone, Debug, Default)]
+    struct Gated {
+        gate: Arc<Mutex<()>>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Gated {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _passed = self.gate.lock();
+            self.written.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn spawn_to(writer: &Gated) -> (Sender, JoinHandle<Result<Outputs, OutputError>>) {
+        let format = Formatter::new(Format::Jsonl, Verbosity::Line, false);
+        let output = Output::new(format, Target::File("x".into()), Box::new(writer.clone()));
+        spawn(Outputs::new(vec![output])).unwrap()
+    }
+
+    fn flow(number: u64) -> FlowInfo {
+        let end = Endpoint::v4([10, 0, 0, 1], 80);
+        FlowInfo { id: FlowId(number), number, client: end, server: end, iface: None }
+    }
+
+    fn summary(number: u64) -> Event {
+        Event::Flow(Box::new(FlowSummary {
+            flow: flow(number),
+            start: Timestamp(0),
+            end: Timestamp(0),
+            last_activity: Timestamp(0),
+            close: CloseReason::Fin,
+            to_server: Counters::default(),
+            to_client: Counters::default(),
+            exchanges: 0,
+            tunnel: None,
+        }))
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_what_finds_some_is_written_in_order() {
+        let writer = Gated::default();
+        let closed = writer.gate.lock().unwrap();
+        let (mut sender, thread) = spawn_to(&writer);
+        let mut other = sender.another();
+        let sent = 2 * MAX_QUEUED_EVENTS as u64;
+        for number in 0..sent {
+            [&mut sender, &mut other][usize::from(number % 3 == 0)].send(summary(number));
+        }
+        sender.flush();
+        other.flush();
+        let dropped = sender.dropped().flows + other.dropped().flows;
+        assert!(dropped > 0, "the queue grew beyond its bound");
+        drop((closed, other));
+        sender.send_last(summary(sent));
+
+        let written = thread.join().unwrap().unwrap().written().remove(0);
+        assert_eq!(written.flows + dropped, sent + 1);
+        let lines = String::from_utf8(writer.written.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.bytes, lines.len() as u64);
+        let number =
+            |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["number"].as_u64();
+        let numbers: Vec<_> = lines.lines().map(|line| number(line).unwrap()).collect();
+        assert_eq!((numbers.len() as u64, numbers.last()), (written.flows, Some(&sent)));
+        for is_others in [false, true] {
+            let of_one = numbers.iter().filter(|number| (*number % 3 == 0) == is_others);
+            assert!(of_one.is_sorted(), "events of one sender change places");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_room_leaves_it_to_others() {
+        let queued = Queued::default();
+        let batch = |bytes| Batch { events: vec![summary(0)], bytes };
+        assert!(queued.take(&batch(1)));
+        assert!(!queued.take(&batch(MAX_QUEUED_BYTES)));
+        assert!(queued.take(&batch(MAX_QUEUED_BYTES - 1)));
+        assert!(!queued.take(&batch(1)));
+        queued.give_back(1, 1);
+        assert!(queued.take(&batch(1)));
+    }
+
+    #[test]
+    fn a_writer_that_has_gone_is_no_hole_in_the_count() {
+        let (mut sender, thread) = spawn(Outputs::default()).unwrap();
+        let mut other = sender.another();
+        drop(std::mem::replace(&mut other.channel, mpsc::channel().0));
+        other.send(summary(0));
+        other.flush();
+        assert_eq!(other.dropped().flows, 1);
+        sender.send(summary(1));
+        sender.flush();
+        drop(sender);
+        thread.join().unwrap().unwrap();
+    }
+}
