@@ -158,6 +158,7 @@ impl<H: Parse> Reading<'_, H> {
 
     fn broken_off(&mut self, seen: Seen) {
         self.message.state = if self.message.lost_bytes > 0 { Seen::Gap } else { seen };
+        self.message.is_untimed |= self.message.dropped_bytes > 0;
         self.finish(false);
     }
 
