@@ -131,6 +131,7 @@ impl Shown<'_> {
             self.line("  content_type", &body["content_type"].to_string());
         }
         let mut line = match (&body["wire_bytes"], &body["bytes"]) {
+            (Value::Null, Value::Null) if body["sequence_bytes"].is_null() => "unknown".to_owned(),
             (Value::Null, Value::Null) => format!("{} bytes in the stream", body["sequence_bytes"]),
             (wire, bytes) if wire == bytes => format!("{wire} bytes"),
             (wire, bytes) => format!("{wire} bytes sent, {bytes} decoded"),
