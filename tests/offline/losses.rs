@@ -251,7 +251,7 @@ fn side_count(found: &[&Map<String, Value>], side: &str) -> usize {
 }
 
 /// Whether all tokens in an exchange are one.
-fn is_of_one(exchange: &Map<String, Value>) -> bool {
+pub(crate) fn is_of_one(exchange: &Map<String, Value>) -> bool {
     let mut tokens = tokens_of(exchange);
     tokens.dedup();
     tokens.len() <= 1
@@ -277,11 +277,11 @@ fn tokens_of_heads(exchange: &Map<String, Value>) -> Vec<usize> {
     asked.into_iter().chain(token_of_response(&exchange["response"])).collect()
 }
 
-fn token_of_request(request: &Value) -> Option<usize> {
+pub(crate) fn token_of_request(request: &Value) -> Option<usize> {
     token(request["target"].as_str()?.strip_prefix('/')?)
 }
 
-fn token_of_response(response: &Value) -> Option<usize> {
+pub(crate) fn token_of_response(response: &Value) -> Option<usize> {
     let mut headers = response["headers"].as_array()?.iter();
     let header = headers.find(|header| header["name"] == "X-Of")?;
     token(header["value"].as_str()?)
@@ -293,7 +293,7 @@ fn token(text: &str) -> Option<usize> {
     digits.parse().ok()
 }
 
-fn line(exchange: &Map<String, Value>) -> String {
+pub(crate) fn line(exchange: &Map<String, Value>) -> String {
     let side = |side: &Value, start: String| {
         if side.is_null() {
             return "?".to_owned();
@@ -319,7 +319,7 @@ fn pairs(indices: &[usize], most: usize) -> impl Iterator<Item = [usize; 2]> {
 }
 
 /// With all acknowledgements, and with those alone that ride on something.
-fn both_ways(dialogues: fn() -> Vec<Dialogue>) -> impl Iterator<Item = Dialogue> {
+pub(crate) fn both_ways(dialogues: fn() -> Vec<Dialogue>) -> impl Iterator<Item = Dialogue> {
     dialogues().into_iter().chain(dialogues().into_iter().map(without_pure_acks))
 }
 

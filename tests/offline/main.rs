@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod budget;
 mod cases;
 mod cases_as_input;
 mod command;

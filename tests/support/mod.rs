@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub(crate) mod agent;
+pub(crate) mod budget;
 pub(crate) mod dialogues;
 pub(crate) mod events;
 pub(crate) mod fuzz;

@@ -259,7 +259,7 @@ impl Connection {
             let opens = from == 0 && until > 0;
             if self.dice.roll(100) >= unseen || opens {
                 let tcp = self.tcp(who, from, until, ack);
-                self.seen.push(Seen { time: self.now + to_tap, iface: 0, tcp });
+                self.seen.push(Seen::whole(self.now + to_tap, tcp));
             }
             if self.dice.roll(100) >= lost_after_tap {
                 let packet = Packet { to: 1 - who, from, until, ack };

@@ -20,9 +20,25 @@ pub(crate) struct Seen {
     pub(crate) time: u64,
     pub(crate) iface: u32,
     pub(crate) tcp: Tcp,
+    /// Bytes after the payload that the kernel half left out.
+    pub(crate) left_out: u32,
+    /// Why it did.
+    pub(crate) missing: Missing,
 }
 
 impl Seen {
+    /// A segment that is seen whole.
+    pub(crate) const fn whole(time: u64, tcp: Tcp) -> Self {
+        Self { time, iface: 0, tcp, left_out: 0, missing: Missing::Unseen }
+    }
+
+    /// The kernel half leaves out all but the first bytes of the payload.
+    pub(crate) fn leave_out(&mut self, but: usize, why: Missing) {
+        self.left_out += self.tcp.payload.len().saturating_sub(but) as u32;
+        self.tcp.payload.truncate(but);
+        self.missing = why;
+    }
+
     pub(crate) fn segment(&self) -> Segment<'_> {
         let end = |addr: SocketAddr| Endpoint::new(addr.ip(), addr.port());
         Segment {
@@ -35,8 +51,8 @@ impl Seen {
             flags: TcpFlags(self.tcp.flags),
             window: self.tcp.window,
             payload: &self.tcp.payload,
-            wire_len: self.tcp.payload.len() as u32,
-            missing: Missing::Unseen,
+            wire_len: self.tcp.payload.len() as u32 + self.left_out,
+            missing: self.missing,
             cgroup: 0,
         }
     }
@@ -138,6 +154,13 @@ impl Peers {
         self.seen.pop();
     }
 
+    /// The kernel half leaves out the last segment.
+    pub(crate) fn left_out(&mut self, why: Missing) {
+        if let Some(last) = self.seen.last_mut() {
+            last.leave_out(0, why);
+        }
+    }
+
     /// The client says something before what the server said last has reached it.
     pub(crate) fn client_pipelines(&mut self, text: &str) {
         self.client_hurries(ACK, text.as_bytes());
@@ -180,7 +203,7 @@ impl Peers {
         let ack = if flags & ACK == 0 { 0 } else { ack };
         let (options, payload) = (Vec::new(), payload.to_vec());
         let tcp = Tcp { src, dst, seq, ack, flags, window: 64_240, options, payload };
-        self.seen.push(Seen { time: self.clock, iface: 0, tcp });
+        self.seen.push(Seen::whole(self.clock, tcp));
     }
 }
 

@@ -20,12 +20,15 @@
 //! - `>x1000 TEXT`: the line a thousand times;
 //! - `>> TEXT`: said before what the other one said last has reached the speaker;
 //! - `>? TEXT`, `>? 17`: sent and received, but not seen, the second as so many bytes;
+//! - `>~ TEXT`, `>~ 17`: seen, and left in the kernel on purpose; `>- TEXT`, `>- 17`: and dropped;
 //! - `>! FIN`, `>! RST`: the end;
 //! - `! midstream` (first of all): there is no handshake;
 //! - `! again`, `! differs`: the last segment is seen once more, as it was, or other bytes in it;
 //! - `! late 2`: the segment before the last two is seen after them;
 //! - `! wait 5`: so many seconds pass.
 #![allow(dead_code, reason = "each test target uses a part")]
+
+use capture_agent::segment::Missing;
 
 use super::pcap::{ACK, FIN, RST};
 use super::peers::{MS, Peers, Seen};
@@ -101,7 +104,9 @@ impl Stage {
             marker.clone_into(&mut self.marker);
         }
         match text.parse::<usize>() {
-            Ok(count) if marker.ends_with('?') => self.text.resize(self.text.len() + count, b'?'),
+            Ok(count) if marker.ends_with(['?', '~', '-']) => {
+                self.text.resize(self.text.len() + count, b'?')
+            }
             _ => self.text.extend(bytes_of(text).repeat(times)),
         }
     }
@@ -111,14 +116,17 @@ impl Stage {
         for part in text.chunks(LONGEST_SEGMENT) {
             let peers = self.peers();
             match &*marker {
-                ">" | ">?" => peers.client_says(ACK, part),
+                ">" | ">?" | ">~" | ">-" => peers.client_says(ACK, part),
                 ">>" => peers.client_hurries(ACK, part),
-                "<" | "<?" => peers.server_says(ACK, part),
+                "<" | "<?" | "<~" | "<-" => peers.server_says(ACK, part),
                 "<<" => peers.server_hurries(ACK, part),
                 other => panic!("{other:?} is no marker"),
             }
-            if marker.ends_with('?') {
-                peers.unseen();
+            match marker.get(1..) {
+                Some("?") => peers.unseen(),
+                Some("~") => peers.left_out(Missing::Elided),
+                Some("-") => peers.left_out(Missing::Dropped),
+                _ => {}
             }
         }
     }

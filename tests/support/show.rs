@@ -131,6 +131,8 @@ impl Shown<'_> {
             self.line("  content_type", &body["content_type"].to_string());
         }
         let mut line = match (&body["wire_bytes"], &body["bytes"]) {
+            (Value::Null, Value::Null) if body["sequence_bytes"].is_null() => "unknown".to_owned(),
+            (Value::Null, Value::Null) => format!("{} bytes in the stream", body["sequence_bytes"]),
             (wire, bytes) if wire == bytes => format!("{wire} bytes"),
             (wire, bytes) => format!("{wire} bytes sent, {bytes} decoded"),
         };
@@ -152,10 +154,12 @@ impl Shown<'_> {
             self.line("  body", &line);
         }
         let known = ["wire_bytes", "bytes", "encoding", "decoded", "text", "base64", "truncated"];
-        self.rest(body, &[&known[..], &["content_type"]].concat());
-        for gap in list(&message["gaps"]) {
-            let place = format!("{} at {}", text(&gap["in"]), gap["offset"]);
-            self.line("  gap", &format!("{place}, {} bytes", gap["bytes"]));
+        self.rest(body, &[&known[..], &["content_type", "sequence_bytes"]].concat());
+        for (name, label) in [("gaps", "  gap"), ("elided", "  elided")] {
+            for gap in list(&message[name]) {
+                let place = format!("{} at {}", text(&gap["in"]), gap["offset"]);
+                self.line(label, &format!("{place}, {} bytes", gap["bytes"]));
+            }
         }
         if list(&message["trailers"]).next().is_some() {
             let count = list(&message["trailers"]).count();
@@ -166,7 +170,9 @@ impl Shown<'_> {
 
     /// What no other line says, where it is more than nothing.
     fn rest(&mut self, object: &Value, known: &[&str]) {
-        let message = ["headers", "head_bytes", "body", "state", "lost_bytes", "gaps", "trailers"];
+        let head = ["headers", "head_bytes", "body", "trailers"];
+        let missing = ["lost_bytes", "dropped_bytes", "elided_bytes", "gaps", "elided"];
+        let message = [&head[..], &["state"], &missing].concat();
         for (name, value) in object.as_object().into_iter().flatten() {
             if !known.contains(&&**name) && !message.contains(&&**name) && !is_quiet(value) {
                 self.line(&format!("  {name}"), &shortened(&value.to_string()));
@@ -224,10 +230,11 @@ fn status_line(message: &Value) -> String {
 }
 
 fn state(message: &Value) -> String {
-    match &message["lost_bytes"] {
-        Value::Null => text(&message["state"]),
-        lost => format!("{}, {lost} bytes lost", text(&message["state"])),
-    }
+    let counts = [("lost_bytes", "lost"), ("dropped_bytes", "dropped"), ("elided_bytes", "elided")];
+    counts.iter().fold(text(&message["state"]), |state, (name, what)| match &message[*name] {
+        Value::Null => state,
+        bytes => format!("{state}, {bytes} bytes {what}"),
+    })
 }
 
 fn is_quiet(value: &Value) -> bool {

@@ -124,6 +124,9 @@ pub struct Message<H> {
     pub first_byte: Timestamp,
     /// When the last of its bytes was seen.
     pub last_byte: Timestamp,
+    /// Whether it ended amid bytes that the kernel half left out or dropped, or after them, so that
+    /// when it did is not known.
+    pub is_untimed: bool,
 }
 
 /// Where the time went, in nanoseconds. `None` where an end of the span was not seen.

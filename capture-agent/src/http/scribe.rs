@@ -91,6 +91,7 @@ fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
         gaps: Vec::new(),
         first_byte: start.arrival.mark.time,
         last_byte,
+        is_untimed: false,
     }
 }
 
@@ -115,6 +116,7 @@ impl<H: Parse> Reading<'_, H> {
     fn lost(&mut self, lost: Lost) {
         let Self { message, progress, rules } = self;
         let Lost { place, bytes, missing, are_content, time } = lost;
+        message.is_untimed |= missing != Missing::Unseen && time.is_none();
         let Message { head, body, lost_bytes, dropped_bytes, elided_bytes, .. } = &mut **message;
         let offset = match place {
             Place::Head => head.common().len().into(),
@@ -156,6 +158,7 @@ impl<H: Parse> Reading<'_, H> {
 
     fn broken_off(&mut self, seen: Seen) {
         self.message.state = if self.message.lost_bytes > 0 { Seen::Gap } else { seen };
+        self.message.is_untimed |= self.message.dropped_bytes > 0;
         self.finish(false);
     }
 

@@ -107,6 +107,12 @@ fn say(
     // Flows that differ by their address alone, and by their port alone.
     both[1].addr = Endpoint::v4([10, 0, 0, 2 + (flow % 2) as u8], 0).addr;
     let wire_len = payload.len() as u32 + unseen;
+    // By bits that mean nothing else here.
+    let missing = match flags >> 6 {
+        1 => Missing::Elided,
+        2 => Missing::Dropped,
+        _ => Missing::Unseen,
+    };
     let flags = TcpFlags(flags);
     let segment = Segment {
         time: Timestamp(time),
@@ -119,7 +125,7 @@ fn say(
         window: 0,
         payload,
         wire_len,
-        missing: Missing::Unseen,
+        missing,
         cgroup: 0,
     };
     ends[speaker].next = seq.wrapping_add(segment.seq_len());

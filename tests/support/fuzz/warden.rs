@@ -17,6 +17,7 @@ struct Said {
     /// Stream offset of what comes next.
     next: u64,
     gap_bytes: u64,
+    elided_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -187,6 +188,31 @@ impl Book {
     }
 }
 
+impl Book {
+    /// So many bytes are not here, for one reason or the other.
+    fn missing(
+        &mut self,
+        view: &FlowView<'_>,
+        direction: Direction,
+        offset: u64,
+        len: u64,
+    ) -> &mut Said {
+        assert!(len > 0);
+        let speaker = match direction {
+            Direction::ToServer => view.client,
+            Direction::ToClient => view.server,
+        };
+        if self.keeps {
+            let heard = self.record.heard.entry((view.number, speaker)).or_default();
+            heard.extend(std::iter::repeat_n(None, len as usize));
+        }
+        let said = self.life(view).said.entry(speaker).or_default();
+        assert_eq!(offset, said.next, "bytes and gaps follow each other");
+        said.next += len;
+        said
+    }
+}
+
 impl Listener for Book {
     fn opened(&mut self, view: &FlowView<'_>) {
         (view.number, view.client, view.server, view.start.0).hash(&mut self.told);
@@ -207,19 +233,12 @@ impl Listener for Book {
 
     fn gap(&mut self, view: &FlowView<'_>, direction: Direction, offset: u64, len: u64) {
         (view.number, direction, offset, len).hash(&mut self.told);
-        assert!(len > 0);
-        let speaker = match direction {
-            Direction::ToServer => view.client,
-            Direction::ToClient => view.server,
-        };
-        let said = self.life(view).said.entry(speaker).or_default();
-        assert_eq!(offset, said.next, "bytes and gaps follow each other");
-        said.next += len;
-        said.gap_bytes += len;
-        if self.keeps {
-            let heard = self.record.heard.entry((view.number, speaker)).or_default();
-            heard.extend(std::iter::repeat_n(None, len as usize));
-        }
+        self.missing(view, direction, offset, len).gap_bytes += len;
+    }
+
+    fn elided(&mut self, view: &FlowView<'_>, direction: Direction, offset: u64, len: u64) {
+        (view.number, direction, offset, len, "elided").hash(&mut self.told);
+        self.missing(view, direction, offset, len).elided_bytes += len;
     }
 
     fn unacknowledged(&mut self, view: &FlowView<'_>, direction: Direction, bytes: u64) {
@@ -274,7 +293,8 @@ impl Listener for Book {
             let Some(said) = life.said.get(&end).filter(|_| !is_itself) else { continue };
             // Strays count too, but are not passed on.
             assert!(said.gap_bytes <= counters.gap_bytes);
-            assert!(said.next - said.gap_bytes <= counters.bytes);
+            assert!(said.elided_bytes <= counters.elided_bytes);
+            assert!(said.next - said.gap_bytes - said.elided_bytes <= counters.bytes);
         }
         self.gone += 1;
         if self.keeps {

@@ -131,10 +131,13 @@ pub(super) fn timing(
     response: Option<&Message<ResponseHead>>,
     connect_ns: Option<u64>,
 ) -> Timing {
-    let ended = |state: Seen| matches!(state, Seen::Complete | Seen::Gap | Seen::Elided);
+    fn has_end<H>(message: &&Message<H>) -> bool {
+        let ended = matches!(message.state, Seen::Complete | Seen::Gap | Seen::Elided);
+        ended && !message.is_untimed
+    }
     let begun = |state: Seen| state != Seen::Midstream;
-    let request_end = request.filter(|m| ended(m.state)).map(|m| m.last_byte);
-    let response_end = response.filter(|m| ended(m.state)).map(|m| m.last_byte);
+    let request_end = request.filter(has_end).map(|m| m.last_byte);
+    let response_end = response.filter(has_end).map(|m| m.last_byte);
     let response_start = response.filter(|m| begun(m.state)).map(|m| m.first_byte);
     let between = |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.nanos_since(from?));
     Timing {
