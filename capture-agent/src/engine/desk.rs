@@ -1,15 +1,15 @@
 //! What every conversation needs at hand: settings, time, names, and room for HTTP.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Settings;
 use super::conversation::Conversation;
+use super::interfaces::Interfaces;
 use crate::event::{Exchange, FlowInfo, WebSocketMessage};
 use crate::flow::FlowId;
 use crate::http::{self, Connection, Resting};
 use crate::listener::{FlowView, Listener};
-use crate::segment::{IfaceId, Timestamp};
+use crate::segment::{Interface, Timestamp};
 
 /// Connections kept for the next flow that speaks, so that an exchange needs no allocation for
 /// them. More than speak at the same time would be waste.
@@ -20,7 +20,7 @@ const MAX_SPARE: usize = 1024;
 pub(super) struct Desk {
     pub(super) settings: Settings,
     pub(super) now: Timestamp,
-    pub(super) iface_names: HashMap<IfaceId, Option<Arc<str>>>,
+    pub(super) interfaces: Interfaces,
     /// What is on its way to the listener; empty between calls.
     pub(super) said: http::Said,
     /// Exchanges that the listener has had.
@@ -37,7 +37,7 @@ impl Desk {
         Self {
             settings,
             now: Timestamp::default(),
-            iface_names: HashMap::new(),
+            interfaces: Interfaces::default(),
             said: http::Said::default(),
             exchanges_passed: 0,
             messages_passed: 0,
@@ -68,7 +68,7 @@ impl Desk {
             number: flow.number,
             client: flow.client,
             server: flow.server,
-            iface: self.iface_name(flow),
+            iface: self.interface(flow),
             state: flow.state(),
             start: flow.start,
             last_activity: flow.last_activity,
@@ -82,7 +82,7 @@ impl Desk {
             number: flow.number,
             client: flow.client,
             server: flow.server,
-            iface: self.iface_name(flow).cloned(),
+            iface: self.interface(flow).cloned(),
         }
     }
 
@@ -102,7 +102,7 @@ impl Desk {
         }
     }
 
-    fn iface_name(&self, flow: &Conversation) -> Option<&Arc<str>> {
-        self.iface_names.get(&flow.iface()?)?.as_ref()
+    fn interface(&self, flow: &Conversation) -> Option<&Arc<Interface>> {
+        self.interfaces.at(flow.iface()?, flow.number)
     }
 }

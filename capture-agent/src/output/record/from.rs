@@ -28,11 +28,14 @@ impl<'a> From<&'a Event> for Record<'a> {
 impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
     fn from(exchange: &'a event::Exchange) -> Self {
         let (flow, http) = (&exchange.flow, &exchange.http);
+        let (iface, ifindex, netns) = place(flow);
         Self {
             time: rfc3339(http.time()),
             flow: flow_name(flow),
             index: http.index,
-            iface: flow.iface.as_deref(),
+            iface,
+            ifindex,
+            netns,
             client: flow.client.into(),
             server: flow.server.into(),
             request: http.request.as_ref().map(|request| RequestRecord::new(http, request)),
@@ -44,6 +47,13 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
             anomalies: http.anomalies.iter().collect(),
         }
     }
+}
+
+/// Name, index and network namespace of the interface where a flow was first seen.
+pub(super) fn place(flow: &event::FlowInfo) -> (Option<&str>, Option<u32>, Option<&str>) {
+    flow.iface.as_ref().map_or((None, None, None), |iface| {
+        (Some(&*iface.name), iface.ifindex, iface.netns.as_deref())
+    })
 }
 
 pub(super) fn flow_name(flow: &event::FlowInfo) -> String {
@@ -268,10 +278,13 @@ impl From<Direction> for WayRecord {
 
 impl<'a> From<&'a event::FlowSummary> for FlowRecord<'a> {
     fn from(summary: &'a event::FlowSummary) -> Self {
+        let (iface, ifindex, netns) = place(&summary.flow);
         Self {
             flow: flow_name(&summary.flow),
             number: summary.flow.number,
-            iface: summary.flow.iface.as_deref(),
+            iface,
+            ifindex,
+            netns,
             client: summary.flow.client.into(),
             server: summary.flow.server.into(),
             start: rfc3339(summary.start),
