@@ -26,6 +26,7 @@ mod budget;
 mod exchanges;
 mod files;
 mod ledger;
+mod follow;
 mod load;
 mod output;
 mod reader;
