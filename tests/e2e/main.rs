@@ -28,6 +28,7 @@ mod files;
 mod ledger;
 mod follow;
 mod load;
+mod namespaces;
 mod output;
 mod reader;
 mod selection;
