@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use capture_agent::output::{Format, Target};
 use capture_agent::selection::{HostNet, PortSet, Sample};
-use capture_agent::source::live::{HookChoice, KernelLogLevel, TcAttach};
+use capture_agent::source::live::{HookChoice, IfacePattern, KernelLogLevel, TcAttach};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use engine::EngineArgs;
@@ -53,9 +53,20 @@ pub(crate) enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Interface to capture on; may be given several times [default: that of the default route]
+    /// Interface to capture on, by name or by a pattern as in 'veth*'; may be given several times
+    /// [default: that of the default route]
+    ///
+    /// Interfaces that come and go while capturing are followed, and so are their names. One whose
+    /// name is spelt out must be there at the start; a pattern need not match anything yet.
     #[arg(long, value_name = "IF")]
-    pub(crate) iface: Vec<String>,
+    pub(crate) iface: Vec<IfacePattern>,
+    /// Network namespace to capture in, instead of the agent's own: a name of `ip netns`, a process
+    /// id, or a path; may be given several times
+    ///
+    /// A name goes before a process id. The capture in a namespace is over when its name or path is
+    /// removed, or the process ends.
+    #[arg(long, value_name = "NAME|PID|PATH")]
+    pub(crate) netns: Vec<String>,
     /// TCP ports, on either end: numbers and ranges between commas, or 'any'
     #[arg(long, value_name = "LIST", default_value = "80")]
     pub(crate) port: PortSet,

@@ -6,7 +6,7 @@ use capture_ebpf::{Governor, Hook, Verdict};
 
 use crate::flow::{CloseReason, FlowId};
 use crate::http;
-use crate::segment::{Endpoint, Timestamp};
+use crate::segment::{Endpoint, Interface, Timestamp};
 use crate::source::{HandedOver, Packets, Verdicts};
 use crate::stream;
 
@@ -22,8 +22,8 @@ pub struct FlowInfo {
     pub client: Endpoint,
     /// Who answers.
     pub server: Endpoint,
-    /// Where it was first seen, by the name of the interface; `None` where the source has none.
-    pub iface: Option<Arc<str>>,
+    /// Where it was first seen; `None` where the source knows no name.
+    pub iface: Option<Arc<Interface>>,
 }
 
 /// An exchange and the flow it was on.

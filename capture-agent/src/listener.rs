@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Event, Exchange, FlowSummary, WebSocketMessage};
 use crate::flow::{CloseReason, Direction, FlowId, FlowKey, FlowState};
-use crate::segment::{Endpoint, Timestamp};
+use crate::segment::{Endpoint, Interface, Timestamp};
 
 /// A flow as it is now.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,8 @@ pub struct FlowView<'a> {
     pub client: Endpoint,
     /// Who answers.
     pub server: Endpoint,
-    /// Name of the interface where it was first seen.
-    pub iface: Option<&'a Arc<str>>,
+    /// Where it was first seen; `None` where the source knows no name.
+    pub iface: Option<&'a Arc<Interface>>,
     /// What it is at.
     pub state: FlowState,
     /// When its first segment was seen.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Sub;
+use std::sync::Arc;
 
 /// A point in time: nanoseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +147,25 @@ impl TcpFlags {
 /// An interface, numbered by its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IfaceId(pub u32);
+
+/// What a source knows of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Interface {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its index in its network namespace; `None` in a capture file.
+    pub ifindex: Option<u32>,
+    /// The network namespace as the user named it; `None` for the agent's own, and in a file.
+    pub netns: Option<Arc<str>>,
+}
+
+impl Interface {
+    /// One of which nothing but the name is known.
+    #[must_use]
+    pub const fn named(name: Arc<str>) -> Self {
+        Self { name, ifindex: None, netns: None }
+    }
+}
 
 /// Why a segment's payload is shorter than it was on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -71,13 +71,45 @@ fn request(lab: &Lab) {
     fetch(&lab.client, "http://10.77.0.1/", "");
 }
 
+#[test]
+fn nothing_stays_of_tcx_links_in_another_namespace() {
+    nothing_stays_elsewhere("");
+}
+
+#[test]
+fn nothing_stays_of_tc_filters_in_another_namespace() {
+    nothing_stays_elsewhere("--tc-attach clsact");
+}
+
+#[test]
+fn nothing_stays_of_xdp_in_another_namespace() {
+    nothing_stays_elsewhere("--hook xdp");
+}
+
+fn nothing_stays_elsewhere(how: &str) {
+    let (lab, elsewhere) = (Lab::new(), Namespace::alone());
+    let how = format!("{how} --netns {}", lab.server);
+    nothing_stays_after(&elsewhere, &lab.server, WIRE, &how, &|| request(&lab));
+}
+
 fn nothing_stays(host: &Namespace, iface: &str, how: &str, request: &dyn Fn()) {
+    nothing_stays_after(host, host, iface, how, request);
+}
+
+/// Runs the agent in `runs_in`, with a server in `host`, whose interface must be as before in the end.
+fn nothing_stays_after(
+    runs_in: &Namespace,
+    host: &Namespace,
+    iface: &str,
+    how: &str,
+    request: &dyn Fn(),
+) {
     let _nginx = Nginx::start(host);
     let now = || Interface::now(host, iface);
     let before = now();
     for ending in ENDINGS {
         let count = if matches!(ending, Ending::Count) { "--count 1" } else { "" };
-        let mut command = live::command(host, &format!("run --iface {iface} {how} {count}"));
+        let mut command = live::command(runs_in, &format!("run --iface {iface} {how} {count}"));
         let (output, stdout) = pipe().expect("a pipe can be made");
         let process = Process::start_into(command.process_group(0), stdout.into());
         let agent = Agent::started(process);

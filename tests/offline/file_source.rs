@@ -110,7 +110,7 @@ fn drain(source: Result<FileSource, FileError>) -> Reading {
         match source.next_item() {
             Ok(Some(Item::Segment(segment))) => reading.segments.push(Seen::new(&segment)),
             Ok(Some(Item::Interface(id, name))) => {
-                reading.interfaces.push((id, name.map(|name| name.to_string())));
+                reading.interfaces.push((id, name.map(|iface| iface.name.to_string())));
             }
             Ok(None) => break,
             Err(error) => {

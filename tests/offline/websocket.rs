@@ -330,7 +330,8 @@ fn they_are_written_as_the_contract_says_if_they_are_asked_for() {
     assert_eq!(place[0], "1970-01-01T00:00:01.006000000Z");
     assert_eq!([&place[1], &place[2]], [&lines[0]["flow"], &lines[0]["client"]]);
     let expected: Value = json!({
-        "type": "websocket", "time": null, "flow": null, "index": 0, "number": 1, "iface": null,
+        "type": "websocket", "time": null, "flow": null, "index": 0, "number": 1, "iface": null, "ifindex": null,
+        "netns": null,
         "client": null, "server": null, "direction": "to_server", "opcode": "text", "frames": 1,
         "wire_bytes": 11, "bytes": 11, "masked": true, "compressed": false, "close_code": null,
         "text": "café \u{1b}[31m", "base64": null, "truncated": false, "state": "complete",

@@ -36,7 +36,9 @@ impl Agent {
     pub(crate) fn started(mut process: Process) -> Self {
         wait::until("the agent captures", || {
             let stderr = process.stderr();
-            let began = stderr.lines().any(|line| line.starts_with("capturing on "));
+            let begins =
+                |line: &str| line.starts_with("capturing on ") || line.starts_with("no interface");
+            let began = stderr.lines().any(begins);
             assert!(began || !process.has_ended(), "the agent ended: {stderr}");
             began
         });

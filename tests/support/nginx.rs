@@ -46,6 +46,11 @@ impl Nginx {
         fs::write(self.dir.path().join("files").join(name), content).expect("file can be written");
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// A path in its folder, for what a test wants to put there.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

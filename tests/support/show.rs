@@ -69,10 +69,11 @@ impl Shown<'_> {
                 self.line("segments", &format!("{counted}: {up} to the server, {down} back"));
             }
         }
-        let known = ["type", "time", "flow", "index", "iface", "client", "server", "timing"];
+        let known = ["type", "time", "flow", "index", "client", "server", "timing"];
+        let place = ["iface", "ifindex", "netns"];
         let shown = ["request", "response", "anomalies", "informational"];
         let counted = ["retransmitted", "out_of_order"];
-        self.rest(event, &[&known[..], &shown[..], &counted[..]].concat());
+        self.rest(event, &[&known[..], &place[..], &shown[..], &counted[..]].concat());
     }
 
     fn request(&mut self, request: &Value) {
@@ -195,7 +196,8 @@ impl Shown<'_> {
 
     fn other(&mut self, event: &Value) {
         let mut fields = event.as_object().cloned().unwrap_or_default();
-        for place in ["type", "time", "flow", "index", "number", "iface", "client", "server"] {
+        let told = ["type", "time", "flow", "index", "number", "client", "server"];
+        for place in told.into_iter().chain(["iface", "ifindex", "netns"]) {
             fields.remove(place);
         }
         fields.retain(|_, value| !is_quiet(value));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use capture_agent::segment::{IfaceId, Segment};
+use capture_agent::segment::{IfaceId, Interface, Segment};
 use capture_agent::source::file::FileError;
 use capture_agent::source::{Item, Verdicts};
 use capture_ebpf::Verdict;
@@ -49,7 +49,7 @@ impl Block {
 }
 
 enum Held {
-    Interface(IfaceId, Option<Arc<str>>),
+    Interface(IfaceId, Option<Arc<Interface>>),
     /// A segment, and where its payload is.
     Segment(Segment<'static>, Range<usize>),
 }

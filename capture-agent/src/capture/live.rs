@@ -1,15 +1,18 @@
 //! `run`: the kernel half, a worker for each of its rings, and a queue to the outputs that never
 //! pushes back.
 
+use std::io;
 use std::thread::{self, JoinHandle};
 
 use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{Event, SourcePackets};
 use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::{OutputError, Outputs};
+use capture_agent::selection::PortSet;
 use capture_agent::source::live::{
-    LiveConfig, LiveError, LiveSource, RingReader, default_route_iface,
+    KernelLog, LiveConfig, LiveError, LiveSource, Notice, RingReader,
 };
+use tokio::task::JoinSet;
 
 use super::control::{Control, Stop};
 use super::governor::GovernorLog;
@@ -22,24 +25,29 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 /// Runs `run`.
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
-    let config = config(args)?;
+    let config = config(args);
     let outputs = open_outputs(&args.common)?;
     let (mut source, readers) = LiveSource::open(&config)?;
     if !args.common.quiet {
-        for attachment in source.attachments() {
-            eprintln!("capturing on {attachment}, port {}", args.port);
-        }
+        source.notices().for_each(|notice| say(notice, &args.port));
     }
-    let log = match args.kernel_log {
-        Some(_) => Some(source.kernel_log(|line| eprintln!("{line}"))?),
-        None => None,
+    let logs = match args.kernel_log {
+        Some(_) => source.kernel_logs(|line| eprintln!("{line}"))?,
+        None => Vec::new(),
     };
     let beside = async {
-        match log {
-            Some(log) => log.run().await,
-            None => Ok(()),
+        let mut running: JoinSet<_> = logs.into_iter().map(KernelLog::run).collect();
+        while let Some(ended) = running.join_next().await {
+            ended.map_err(io::Error::other)??;
         }
+        Ok(())
     };
+    let (quiet, port) = (args.common.quiet, args.port.clone());
+    source.follow(move |notice| {
+        if !quiet {
+            say(&notice, &port);
+        }
+    });
     let common = args.common.clone();
     let engine = settings(&args.common, &args.port);
     control.run(beside, move |stop| {
@@ -48,18 +56,18 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     })
 }
 
-fn config(args: &RunArgs) -> Result<LiveConfig, LiveError> {
-    let ifaces = if args.iface.is_empty() {
-        let iface = default_route_iface()?;
-        if !args.common.quiet {
-            eprintln!("no --iface given: taking {iface}, which has the default route");
-        }
-        vec![iface]
-    } else {
-        args.iface.clone()
-    };
-    Ok(LiveConfig {
-        ifaces,
+/// Says something about interfaces to who follows.
+fn say(notice: &Notice, port: &PortSet) {
+    match notice {
+        Notice::Attached(_) => eprintln!("{notice}, port {port}"),
+        _ => eprintln!("{notice}"),
+    }
+}
+
+fn config(args: &RunArgs) -> LiveConfig {
+    LiveConfig {
+        netns: args.netns.clone(),
+        ifaces: args.iface.clone(),
         hook: args.hook,
         tc: args.tc_attach,
         selection: selection(&args.common, &args.port),
@@ -71,7 +79,7 @@ fn config(args: &RunArgs) -> Result<LiveConfig, LiveError> {
             .map(|size| u32::try_from(size.as_u64()).unwrap_or(u32::MAX)),
         latency: args.kernel.latency,
         budget: budget(args),
-    })
+    }
 }
 
 /// The budget of a flow's turn: what was asked for, and no less than what the outputs ask for.
@@ -155,11 +163,11 @@ impl Capture {
     }
 
     /// Lets the workers capture until they are to stop, have what is wanted, or have failed, and
-    /// until nothing can be written any more.
+    /// until nothing can be seen or written any more.
     fn watch(&mut self, stop: &Stop) -> Result<(), LiveError> {
         loop {
             let has_ended = self.writer.is_finished() || self.workers.iter().any(Worker::has_ended);
-            if has_ended || stop.is_set() || self.wanted.is_full() {
+            if has_ended || stop.is_set() || self.wanted.is_full() || self.source.is_over() {
                 return Ok(());
             }
             thread::park_timeout(PATIENCE);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::conversation::Conversation;
+use super::interfaces::Interfaces;
 use crate::event::{Exchange, FlowInfo, WebSocketMessage};
 use crate::flow::FlowId;
 use crate::http::{self, Connection, Resting};
 use crate::listener::{FlowView, Listener};
-use crate::segment::{IfaceId, Timestamp};
+use crate::segment::{Interface, Timestamp};
 
 /// Connections kept for the next flow that speaks, so that an exchange needs no allocation for
 /// them. More than speak at the same time would be waste.
@@ -19,8 +20,7 @@ const MAX_SPARE: usize = 1024;
 pub(super) struct Desk {
     pub(super) settings: Settings,
     pub(super) now: Timestamp,
-    /// In the order of their numbers: there are few, and one is looked for with each segment.
-    iface_names: Vec<(IfaceId, Option<Arc<str>>)>,
+    pub(super) interfaces: Interfaces,
     /// What is on its way to the listener; empty between calls.
     pub(super) said: http::Said,
     /// Exchanges that the listener has had.
@@ -37,7 +37,7 @@ impl Desk {
         Self {
             settings,
             now: Timestamp::default(),
-            iface_names: Vec::new(),
+            interfaces: Interfaces::default(),
             said: http::Said::default(),
             exchanges_passed: 0,
             messages_passed: 0,
@@ -68,7 +68,7 @@ impl Desk {
             number: flow.number,
             client: flow.client,
             server: flow.server,
-            iface: self.iface_name(flow),
+            iface: self.interface(flow),
             state: flow.state(),
             start: flow.start,
             last_activity: flow.last_activity,
@@ -82,7 +82,7 @@ impl Desk {
             number: flow.number,
             client: flow.client,
             server: flow.server,
-            iface: self.iface_name(flow).cloned(),
+            iface: self.interface(flow).cloned(),
         }
     }
 
@@ -102,22 +102,7 @@ impl Desk {
         }
     }
 
-    /// The interface of this number has this name from now on.
-    pub(super) fn name_interface(&mut self, iface: IfaceId, name: Option<Arc<str>>) {
-        let place = self.place_of(iface).map(|at| self.iface_names.get_mut(at));
-        match place {
-            Ok(None) => {}
-            Ok(Some(known)) => known.1 = name,
-            Err(at) => self.iface_names.insert(at, (iface, name)),
-        }
-    }
-
-    fn place_of(&self, iface: IfaceId) -> Result<usize, usize> {
-        self.iface_names.binary_search_by_key(&iface.0, |(other, _)| other.0)
-    }
-
-    fn iface_name(&self, flow: &Conversation) -> Option<&Arc<str>> {
-        let (_, name) = self.iface_names.get(self.place_of(flow.iface()?).ok()?)?;
-        name.as_ref()
+    fn interface(&self, flow: &Conversation) -> Option<&Arc<Interface>> {
+        self.interfaces.at(flow.iface()?, flow.number)
     }
 }

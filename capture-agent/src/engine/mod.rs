@@ -8,6 +8,7 @@
 mod conversation;
 mod desk;
 mod holes;
+mod interfaces;
 mod side;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::event::{EngineCounters, FlowSummary};
 use crate::flow::{CloseReason, FlowIndex, FlowKey, FlowTable, Phase};
 use crate::http::{self, HttpRules};
 use crate::listener::{FlowView, Listener};
-use crate::segment::{IfaceId, Segment, Timestamp};
+use crate::segment::{IfaceId, Interface, Segment, Timestamp};
 use crate::selection::PortSet;
 use crate::stream::{self, Stray};
 use conversation::{Conversation, Finding};
@@ -144,9 +145,10 @@ impl Engine {
         })
     }
 
-    /// The interface of this number has this name from now on.
-    pub fn name_interface(&mut self, iface: IfaceId, name: Option<Arc<str>>) {
-        self.desk.name_interface(iface, name);
+    /// The interface of this number is this one from now on: flows that were seen before keep the
+    /// name it had. `None` forgets it.
+    pub fn name_interface(&mut self, id: IfaceId, interface: Option<Arc<Interface>>) {
+        self.desk.interfaces.name(id, interface, self.counters.flows_opened);
     }
 
     /// Takes a segment.

@@ -56,6 +56,10 @@ pub struct ExchangeRecord<'a> {
     index: u32,
     /// Name of the interface where the flow was first seen.
     iface: Option<&'a str>,
+    /// Its index in its network namespace; `null` in a capture file.
+    ifindex: Option<u32>,
+    /// Its network namespace as `--netns` named it; `null` for the agent's own, and in a file.
+    netns: Option<&'a str>,
     client: EndRecord,
     server: EndRecord,
     /// `null` where it was not observed, or is not known to be what the response answers.
@@ -296,6 +300,10 @@ pub struct FlowRecord<'a> {
     number: u64,
     /// Name of the interface where the flow was first seen.
     iface: Option<&'a str>,
+    /// Its index in its network namespace; `null` in a capture file.
+    ifindex: Option<u32>,
+    /// Its network namespace as `--netns` named it; `null` for the agent's own, and in a file.
+    netns: Option<&'a str>,
     client: EndRecord,
     server: EndRecord,
     /// First segment.

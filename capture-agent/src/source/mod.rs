@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use capture_ebpf::Verdict;
 
-use crate::segment::{IfaceId, Segment};
+use crate::segment::{IfaceId, Interface, Segment};
 
 /// What a source yields.
 #[derive(Debug)]
 pub enum Item<'a> {
-    /// An interface got its name; comes before its first segment. `None` where the source does
-    /// not know a name.
-    Interface(IfaceId, Option<Arc<str>>),
+    /// An interface got a name; comes before its first segment. `None` where the source does not
+    /// know one, or forgets an interface that has been gone for long.
+    Interface(IfaceId, Option<Arc<Interface>>),
     /// A selected segment.
     Segment(Segment<'a>),
 }

@@ -27,11 +27,14 @@ impl<'a> From<&'a Event> for Record<'a> {
 impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
     fn from(exchange: &'a event::Exchange) -> Self {
         let (flow, http) = (&exchange.flow, &exchange.http);
+        let (iface, ifindex, netns) = place(flow);
         Self {
             time: Rfc3339(http.time()),
             flow: FlowName(flow.id),
             index: http.index,
-            iface: flow.iface.as_deref(),
+            iface,
+            ifindex,
+            netns,
             client: flow.client.into(),
             server: flow.server.into(),
             request: http.request.as_ref().map(RequestRecord::from),
@@ -43,6 +46,13 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
             anomalies: http.anomalies.iter().collect(),
         }
     }
+}
+
+/// Name, index and network namespace of the interface where a flow was first seen.
+pub(super) fn place(flow: &event::FlowInfo) -> (Option<&str>, Option<u32>, Option<&str>) {
+    flow.iface.as_ref().map_or((None, None, None), |iface| {
+        (Some(&*iface.name), iface.ifindex, iface.netns.as_deref())
+    })
 }
 
 impl From<Endpoint> for EndRecord {
@@ -256,10 +266,13 @@ impl From<Direction> for WayRecord {
 
 impl<'a> From<&'a event::FlowSummary> for FlowRecord<'a> {
     fn from(summary: &'a event::FlowSummary) -> Self {
+        let (iface, ifindex, netns) = place(&summary.flow);
         Self {
             flow: FlowName(summary.flow.id),
             number: summary.flow.number,
-            iface: summary.flow.iface.as_deref(),
+            iface,
+            ifindex,
+            netns,
             client: summary.flow.client.into(),
             server: summary.flow.server.into(),
             start: Rfc3339(summary.start),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::from::{content, some};
+use super::from::{content, place, some};
 use super::parts::FlowName;
 use super::{EndRecord, StateRecord, WayRecord};
 use crate::event;
@@ -28,6 +28,10 @@ pub struct WebSocketRecord<'a> {
     number: u64,
     /// Name of the interface where the flow was first seen.
     iface: Option<&'a str>,
+    /// Its index in its network namespace; `null` in a capture file.
+    ifindex: Option<u32>,
+    /// Its network namespace as `--netns` named it; `null` for the agent's own, and in a file.
+    netns: Option<&'a str>,
     client: EndRecord,
     server: EndRecord,
     direction: WayRecord,
@@ -103,6 +107,7 @@ impl From<Opcode> for OpcodeRecord {
 impl<'a> From<&'a event::WebSocketMessage> for WebSocketRecord<'a> {
     fn from(event: &'a event::WebSocketMessage) -> Self {
         let (flow, http) = (&event.flow, &event.http);
+        let (iface, ifindex, netns) = place(flow);
         let message @ Message { opcode, state, .. } = &http.message;
         // What breaks off may do so inside a character.
         let is_part = message.truncated || *state != State::Complete;
@@ -112,7 +117,9 @@ impl<'a> From<&'a event::WebSocketMessage> for WebSocketRecord<'a> {
             flow: FlowName(flow.id),
             index: http.index,
             number: http.number,
-            iface: flow.iface.as_deref(),
+            iface,
+            ifindex,
+            netns,
             client: flow.client.into(),
             server: flow.server.into(),
             direction: http.direction.into(),

@@ -41,7 +41,7 @@ use self::input::Format;
 use self::ip::Ip;
 use self::window::Window;
 use super::{Item, Verdicts};
-use crate::segment::{IfaceId, Missing, Segment, Timestamp};
+use crate::segment::{IfaceId, Interface, Missing, Segment, Timestamp};
 use crate::selection::Selection;
 
 /// A record that claims more is damage, and must not make the reader hold what it claims. The
@@ -155,7 +155,8 @@ impl FileSource {
                     }
                 }
                 Ok(Some(Record::Interface(id, name))) => {
-                    return Ok(Some(Item::Interface(id, name)));
+                    let named = name.map(|name| Arc::new(Interface::named(name)));
+                    return Ok(Some(Item::Interface(id, named)));
                 }
                 Ok(None) => return self.end(None).map(|()| None),
                 Err(problem) => return self.end(Some(problem)).map(|()| None),

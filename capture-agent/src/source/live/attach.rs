@@ -8,10 +8,12 @@
 //! the kernel removes with their file descriptor. A clsact filter has no such owner, so a
 //! [`Guardian`] removes it.
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::io;
+use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::programs::links::FdLink;
@@ -55,18 +57,20 @@ impl fmt::Display for Way {
 }
 
 /// An interface and what is attached to it. Shown as `eth0: TC (TCX) on ingress, TC (TCX) on
-/// egress`.
+/// egress`, or as `eth0 in namespace blue: …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// The interface's name.
     pub iface: String,
+    /// Its network namespace as the user named it; `None` for the agent's own.
+    pub netns: Option<Arc<str>>,
     /// Its hooks that have a program, and how it came there.
     pub hooks: Vec<(Hook, Way)>,
 }
 
 impl fmt::Display for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.iface)?;
+        write!(f, "{}:", place(&self.iface, self.netns.as_deref()))?;
         for (n, (hook, way)) in self.hooks.iter().enumerate() {
             let direction = match hook {
                 Hook::TcIngress | Hook::XdpIngress => "ingress",
@@ -78,18 +82,30 @@ impl fmt::Display for Attachment {
     }
 }
 
+/// An interface and where it is, for people. Who may name an interface may not steer a terminal.
+pub(super) fn place(iface: &str, netns: Option<&str>) -> String {
+    let iface = iface.escape_debug();
+    netns.map_or_else(|| iface.to_string(), |netns| format!("{iface} in namespace {netns}"))
+}
+
 /// The hooks that see each packet of an interface once. On loopback a packet passes egress and
 /// then ingress, so ingress alone shows them all.
 pub(super) fn hooks(iface: &Iface, choice: HookChoice) -> Vec<Hook> {
+    let [ingress, egress] = both_ways(choice);
+    if iface.is_loopback() { vec![ingress] } else { vec![ingress, egress] }
+}
+
+/// The hooks of an interface that is not loopback.
+pub(super) const fn both_ways(choice: HookChoice) -> [Hook; 2] {
     let ingress = match choice {
         HookChoice::Tc => Hook::TcIngress,
         HookChoice::Xdp => Hook::XdpIngress,
     };
-    if iface.is_loopback() { vec![ingress] } else { vec![ingress, Hook::TcEgress] }
+    [ingress, Hook::TcEgress]
 }
 
 /// The name of the program for a hook.
-pub(super) const fn program_name(hook: Hook) -> &'static str {
+const fn program_name(hook: Hook) -> &'static str {
     match hook {
         Hook::TcIngress => program::TC_INGRESS,
         Hook::TcEgress => program::TC_EGRESS,
@@ -97,36 +113,55 @@ pub(super) const fn program_name(hook: Hook) -> &'static str {
     }
 }
 
-/// Everything that holds a program on a hook; what is dropped is detached.
+/// Everything that holds a program on a hook; what is dropped is detached. All of it is of one
+/// network namespace, the one of the thread that attaches.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    xdp: Vec<XdpLink>,
-    tcx: Vec<SchedClassifierLink>,
+    /// By index of the interface.
+    ifaces: HashMap<u32, Vec<Link>>,
     guardian: Option<Guardian>,
 }
 
+/// What holds a program on a hook, for as long as it lives. A clsact filter is the guardian's.
+#[derive(Debug)]
+enum Link {
+    Xdp { _link: XdpLink },
+    Tcx { _link: SchedClassifierLink },
+}
+
 impl Links {
-    /// Attaches the loaded programs of `hooks` to `iface`.
+    /// Attaches the loaded programs of `hooks` to `iface`: all of them, or none.
     pub(super) fn attach(
         &mut self,
         ebpf: &mut Ebpf,
         iface: &Iface,
         hooks: &[Hook],
         tc: TcAttach,
-    ) -> Result<Attachment, LiveError> {
-        let hooks = hooks
-            .iter()
-            .map(|&hook| {
-                let way = match hook {
-                    Hook::XdpIngress => self.attach_xdp(xdp_program(ebpf)?, iface)?,
-                    Hook::TcIngress | Hook::TcEgress => {
-                        self.attach_tc(tc_program(ebpf, hook)?, iface, hook, tc)?
-                    }
-                };
-                Ok((hook, way))
-            })
-            .collect::<Result<_, LiveError>>()?;
-        Ok(Attachment { iface: iface.name.clone(), hooks })
+    ) -> Result<Vec<(Hook, Way)>, LiveError> {
+        let mut attach = |hook| match hook {
+            Hook::XdpIngress => self.attach_xdp(xdp_program(ebpf)?, iface),
+            Hook::TcIngress | Hook::TcEgress => {
+                self.attach_tc(tc_program(ebpf, hook)?, iface, hook, tc)
+            }
+        };
+        let attached: Result<_, _> = hooks.iter().map(|&hook| Ok((hook, attach(hook)?))).collect();
+        if attached.is_err() {
+            self.release(iface.index);
+        }
+        attached
+    }
+
+    /// Detaches what is on the interface of this index, which may be gone.
+    pub(super) fn release(&mut self, ifindex: u32) {
+        self.ifaces.remove(&ifindex);
+        if let Some(guardian) = &mut self.guardian {
+            // A guardian that can't be told has gone, and what it had is removed at the end.
+            let _ = guardian.release(ifindex);
+        }
+    }
+
+    fn hold(&mut self, iface: &Iface, link: Link) {
+        self.ifaces.entry(iface.index).or_default().push(link);
     }
 
     fn attach_xdp(&mut self, program: &mut Xdp, iface: &Iface) -> Result<Way, LiveError> {
@@ -146,7 +181,8 @@ impl Links {
         let link = program.take_link(id).map_err(|error| failed(&error))?;
         // aya attaches by netlink where the kernel refuses a link, and that would outlive us.
         let link: FdLink = link.try_into().map_err(|error| failed(&error))?;
-        self.xdp.push(link.try_into().map_err(|error| failed(&error))?);
+        let link = link.try_into().map_err(|error| failed(&error))?;
+        self.hold(iface, Link::Xdp { _link: link });
         Ok(way)
     }
 
@@ -162,7 +198,8 @@ impl Links {
             let first = TcAttachOptions::TcxOrder(LinkOrder::first());
             match program.attach_with_options(&iface.name, direction(hook), first) {
                 Ok(id) => {
-                    self.tcx.push(program.take_link(id).map_err(|error| failed(&error))?);
+                    let link = program.take_link(id).map_err(|error| failed(&error))?;
+                    self.hold(iface, Link::Tcx { _link: link });
                     return Ok(Way::Tcx);
                 }
                 // Before 6.6 the kernel does not know this kind of attachment.
@@ -227,15 +264,33 @@ const fn direction(hook: Hook) -> TcAttachType {
     }
 }
 
+/// Loads the programs of these hooks, where they are not loaded yet.
+pub(super) fn load(ebpf: &mut Ebpf, hooks: &[Hook]) -> Result<(), LiveError> {
+    for &hook in hooks {
+        let loaded = match hook {
+            Hook::XdpIngress => {
+                let program = xdp_program(ebpf)?;
+                if program.fd().is_ok() { Ok(()) } else { program.load() }
+            }
+            Hook::TcIngress | Hook::TcEgress => {
+                let program = tc_program(ebpf, hook)?;
+                if program.fd().is_ok() { Ok(()) } else { program.load() }
+            }
+        };
+        loaded.map_err(|error| LiveError::program(program_name(hook), error))?;
+    }
+    Ok(())
+}
+
 /// The XDP program of the object.
-pub(super) fn xdp_program(ebpf: &mut Ebpf) -> Result<&mut Xdp, LiveError> {
+fn xdp_program(ebpf: &mut Ebpf) -> Result<&mut Xdp, LiveError> {
     let name = program_name(Hook::XdpIngress);
     let program = ebpf.program_mut(name).ok_or(LiveError::NoKernelHalf)?;
     program.try_into().map_err(|error| LiveError::program(name, error))
 }
 
 /// The TC program of the object for `hook`.
-pub(super) fn tc_program(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut SchedClassifier, LiveError> {
+fn tc_program(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut SchedClassifier, LiveError> {
     let name = program_name(hook);
     let program = ebpf.program_mut(name).ok_or(LiveError::NoKernelHalf)?;
     program.try_into().map_err(|error| LiveError::program(name, error))
@@ -273,9 +328,12 @@ mod tests {
     fn an_attachment_says_where_and_how() {
         let attachment = Attachment {
             iface: "eth0".to_owned(),
+            netns: None,
             hooks: vec![(Hook::XdpIngress, Way::XdpGeneric), (Hook::TcEgress, Way::Tcx)],
         };
         assert_eq!(attachment.to_string(), "eth0: XDP (generic) on ingress, TC (TCX) on egress");
+        let elsewhere = Attachment { netns: Some("blue".into()), hooks: Vec::new(), ..attachment };
+        assert_eq!(elsewhere.to_string(), "eth0 in namespace blue:");
     }
 
     #[test]

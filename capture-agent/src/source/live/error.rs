@@ -27,6 +27,49 @@ pub enum LiveError {
     /// The interface has no Ethernet headers to parse.
     #[error("the interface '{0}' carries no Ethernet frames; choose one that does, or 'lo'")]
     NotEthernet(String),
+    /// The interfaces could not be watched.
+    #[error("can't watch interfaces come and go: {0}")]
+    Watch(#[source] io::Error),
+    /// No network namespace of this name, process or path.
+    #[error(
+        "there is no network namespace '{name}': no name that `ip netns` has ({}), no process, no \
+         path",
+        if there.is_empty() { "there are none".to_owned() } else { there.join(", ") }
+    )]
+    NoSuchNamespace {
+        /// As the user named it.
+        name: String,
+        /// The names that there are.
+        there: Vec<String>,
+    },
+    /// The process may not enter a network namespace.
+    #[error(
+        "entering the network namespace '{0}' takes CAP_SYS_ADMIN, and CAP_SYS_PTRACE for another \
+         user's process; run it with `sudo`"
+    )]
+    NamespaceRefused(String),
+    /// What the user named is there, and no network namespace.
+    #[error("'{0}' is no network namespace, or is none any more")]
+    NotANamespace(String),
+    /// A network namespace could not be entered for another reason.
+    #[error("can't enter the network namespace '{name}': {reason}")]
+    Namespace {
+        /// As the user named it.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// It went wrong in a network namespace that the user named.
+    #[error("in the network namespace '{netns}': {source}")]
+    Within {
+        /// As the user named it.
+        netns: String,
+        /// What went wrong.
+        source: Box<LiveError>,
+    },
+    /// The thread for a network namespace could not be started.
+    #[error("can't start a thread: {0}")]
+    Thread(#[source] io::Error),
     /// Neither an IPv4 nor an IPv6 default route.
     #[error("there is no default route to tell the interface by; name one with `--iface`")]
     NoDefaultRoute,
@@ -116,6 +159,17 @@ pub enum LiveError {
 }
 
 impl LiveError {
+    /// The same, with where it happened.
+    pub(super) fn within(self, netns: &str) -> Self {
+        match self {
+            Self::NoSuchNamespace { .. }
+            | Self::NamespaceRefused(_)
+            | Self::NotANamespace(_)
+            | Self::Namespace { .. } => self,
+            source => Self::Within { netns: netns.to_owned(), source: Box::new(source) },
+        }
+    }
+
     /// What a failure to load the object means.
     pub(super) fn load(error: EbpfError, ring_bytes: u32) -> Self {
         let os_error = |error: &io::Error| error.raw_os_error().unwrap_or(0);

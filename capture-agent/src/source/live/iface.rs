@@ -1,14 +1,11 @@
-//! The interfaces there are, and whether one can be captured on.
-//!
-//! They come from the kernel by netlink (`getifaddrs`), not from `/sys`, which may show another
-//! network namespace than the one that the process is in.
+//! Which interfaces are wanted, and whether one can be captured on.
 
-use std::ffi::CStr;
-use std::{io, ptr};
+use std::fmt;
+use std::str::FromStr;
 
 use super::LiveError;
 
-/// An interface of this network namespace.
+/// An interface of the network namespace at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Iface {
     pub(super) name: String,
@@ -23,17 +20,84 @@ impl Iface {
     pub(super) const fn is_loopback(&self) -> bool {
         self.hardware == libc::ARPHRD_LOOPBACK
     }
+
+    /// Whether its frames have headers that the kernel half can parse.
+    ///
+    /// # Errors
+    /// [`LiveError::NotEthernet`].
+    pub(super) fn check_frames(&self) -> Result<(), LiveError> {
+        match self.hardware {
+            libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Ok(()),
+            _ => Err(LiveError::NotEthernet(self.name.clone())),
+        }
+    }
 }
 
-/// The interfaces of these names, each once, in order.
+/// What the user calls interfaces by: a name, or a pattern with `*`, `?` or `[…]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfacePattern(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Name(String),
+    Glob(glob::Pattern),
+}
+
+impl IfacePattern {
+    /// The interface of this name, whatever characters it has.
+    #[must_use]
+    pub fn name(name: &str) -> Self {
+        Self(Kind::Name(name.to_owned()))
+    }
+
+    /// Whether the name is spelt out, so that its interface is expected to be there.
+    #[must_use]
+    pub const fn is_name(&self) -> bool {
+        matches!(self.0, Kind::Name(_))
+    }
+
+    /// Whether an interface of this name is meant.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match &self.0 {
+            Kind::Name(wanted) => wanted == name,
+            Kind::Glob(pattern) => pattern.matches(name),
+        }
+    }
+}
+
+impl FromStr for IfacePattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains(['*', '?', '[']) {
+            return Ok(Self::name(text));
+        }
+        let pattern = glob::Pattern::new(text);
+        pattern.map(|pattern| Self(Kind::Glob(pattern))).map_err(|error| {
+            format!("'{text}' is no pattern of names: {} at {}", error.msg, error.pos)
+        })
+    }
+}
+
+impl fmt::Display for IfacePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Name(name) => f.write_str(name),
+            Kind::Glob(pattern) => f.write_str(pattern.as_str()),
+        }
+    }
+}
+
+/// The interfaces whose names are spelt out, each once, in order.
 ///
 /// # Errors
 /// The first one that can't be captured on, with the reason.
-pub(super) fn find(names: &[String]) -> Result<Vec<Iface>, LiveError> {
-    let all = list().map_err(LiveError::Interfaces)?;
+pub(super) fn named(wanted: &[IfacePattern], all: &[Iface]) -> Result<Vec<Iface>, LiveError> {
     let mut found: Vec<Iface> = Vec::new();
-    for name in names {
-        let iface = check(name, &all)?;
+    for pattern in wanted {
+        let Kind::Name(name) = &pattern.0 else { continue };
+        let iface = check(name, all)?;
         if !found.contains(iface) {
             found.push(iface.clone());
         }
@@ -46,54 +110,11 @@ fn check<'a>(name: &str, all: &'a [Iface]) -> Result<&'a Iface, LiveError> {
         let there = all.iter().map(|iface| iface.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(LiveError::NoSuchInterface { name: name.to_owned(), there });
     };
-    if !matches!(iface.hardware, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK) {
-        return Err(LiveError::NotEthernet(name.to_owned()));
-    }
+    iface.check_frames()?;
     if !iface.up {
         return Err(LiveError::InterfaceDown(name.to_owned()));
     }
     Ok(iface)
-}
-
-fn list() -> io::Result<Vec<Iface>> {
-    let mut head = ptr::null_mut();
-    // SAFETY: `head` is where the call puts the list.
-    if unsafe { libc::getifaddrs(&raw mut head) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let mut all = Vec::new();
-    let mut entry: *const libc::ifaddrs = head;
-    // SAFETY: each entry is null or one of the list, which lives until `freeifaddrs`.
-    while let Some(ifaddrs) = unsafe { entry.as_ref() } {
-        // SAFETY: as above.
-        all.extend(unsafe { link_layer(ifaddrs) });
-        entry = ifaddrs.ifa_next;
-    }
-    // SAFETY: the list came from `getifaddrs`, and nothing points into it any more.
-    unsafe { libc::freeifaddrs(head) };
-    Ok(all)
-}
-
-/// The interface, from its link-layer entry; the entries of its IP addresses say nothing more.
-///
-/// # Safety
-/// `entry` is of a living list from `getifaddrs`.
-unsafe fn link_layer(entry: &libc::ifaddrs) -> Option<Iface> {
-    // SAFETY: the name is a C string of the list.
-    let name = unsafe { CStr::from_ptr(entry.ifa_name) }.to_string_lossy().into_owned();
-    let up = entry.ifa_flags & libc::IFF_UP.unsigned_abs() != 0;
-    // SAFETY: an address is null or valid as long as the list, and begins with its family.
-    let Some(addr) = (unsafe { entry.ifa_addr.as_ref() }) else {
-        // Only what has no hardware address, such as a tunnel, has an entry without address.
-        return Some(Iface { name, index: 0, hardware: libc::ARPHRD_NONE, up });
-    };
-    if i32::from(addr.sa_family) != libc::AF_PACKET {
-        return None;
-    }
-    // SAFETY: an address of that family is a `sockaddr_ll`.
-    let link = unsafe { entry.ifa_addr.cast::<libc::sockaddr_ll>().as_ref()? };
-    let index = u32::try_from(link.sll_ifindex).ok()?;
-    Some(Iface { name, index, hardware: link.sll_hatype, up })
 }
 
 #[cfg(test)]
@@ -102,13 +123,6 @@ mod tests {
 
     fn iface(name: &str, hardware: u16, up: bool) -> Iface {
         Iface { name: name.to_owned(), index: 1, hardware, up }
-    }
-
-    #[test]
-    fn loopback_is_among_the_interfaces() {
-        let all = list().unwrap();
-        let lo = all.iter().find(|iface| iface.name == "lo").unwrap();
-        assert_eq!((lo.index, lo.is_loopback()), (1, true));
     }
 
     #[test]
@@ -129,5 +143,23 @@ mod tests {
             "the interface 'tun0' carries no Ethernet frames; choose one that does, or 'lo'"
         );
         assert!(check("lo", &all).is_ok());
+    }
+
+    #[test]
+    fn a_pattern_matches_as_in_a_shell() {
+        let matches = |pattern: &str, name| IfacePattern::from_str(pattern).unwrap().matches(name);
+        assert!(matches("veth*", "veth") && matches("veth*", "vethab12"));
+        assert!(!matches("veth*", "my-veth"));
+        assert!(matches("eth?", "eth7") && !matches("eth?", "eth10"));
+        assert!(matches("eth[0-2]", "eth1") && !matches("eth[!0-2]", "eth1"));
+        assert!(matches("eth0", "eth0") && !matches("eth", "eth0"));
+        assert!(IfacePattern::from_str("eth[0").is_err());
+    }
+
+    #[test]
+    fn names_are_looked_for_and_patterns_are_not() {
+        let all = [iface("lo", libc::ARPHRD_LOOPBACK, true)];
+        let wanted = ["lo", "veth*", "lo"].map(|text| text.parse().unwrap());
+        assert_eq!(named(&wanted, &all).unwrap(), all);
     }
 }

@@ -3,28 +3,38 @@
 //! [`LiveSource`] holds the programs on their hooks and reads their counters; [`RingReader`] yields
 //! the segments, on a thread of its own. Dropping the source detaches everything, and so does the
 //! end of the process, however it comes (see [`attach`]).
+//!
+//! The kernel half is loaded once for each network namespace, so that flows and interfaces of two
+//! namespaces never meet: a [`site`] has a thread there.
 
 mod attach;
 mod clock;
 mod counters;
 mod error;
+mod follow;
 mod guardian;
 mod iface;
 mod kernel_log;
+mod monitor;
+mod names;
+mod namespace;
 mod netlink;
+mod notice;
 mod privilege;
 mod ring;
 mod route;
+mod site;
 mod size;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, Map, MapType, RingBuf};
+use aya::maps::{Array, Map, MapData, MapType, RingBuf};
 use aya::sys::is_map_supported;
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
@@ -32,16 +42,15 @@ use capture_ebpf::{Governor, Hook, MAX_WORKERS, map, setting};
 
 pub use self::attach::{Attachment, Way};
 pub use self::error::LiveError;
+pub use self::iface::IfacePattern;
 pub use self::kernel_log::{KernelLog, KernelLogLevel};
+pub use self::notice::Notice;
 pub use self::ring::RingReader;
-pub use self::route::default_route_iface;
 
-use self::attach::Links;
-use self::clock::Clock;
 use self::counters::KernelCounters;
-use self::iface::Iface;
+use self::namespace::Namespace;
+use self::site::{Opening, Site};
 use super::Packets;
-use crate::segment::IfaceId;
 use crate::selection::Selection;
 
 /// The kernel half, as `cargo xtask` built it.
@@ -75,8 +84,11 @@ pub enum TcAttach {
 /// What to capture, and how.
 #[derive(Clone, Debug)]
 pub struct LiveConfig {
-    /// Names of the interfaces.
-    pub ifaces: Vec<String>,
+    /// The network namespaces, each as a name of `ip netns`, a process id or a path; none for the
+    /// one that the process is in.
+    pub netns: Vec<String>,
+    /// The interfaces, in each namespace; none for the one that has the default route.
+    pub ifaces: Vec<IfacePattern>,
     /// Where ingress is seen.
     pub hook: HookChoice,
     /// How TC programs are attached.
@@ -86,6 +98,7 @@ pub struct LiveConfig {
     /// How much the kernel half says, `None` for nothing.
     pub kernel_log: Option<KernelLogLevel>,
     /// How many readers there shall be, from 1 to [`MAX_WORKERS`]; `None` for as many as CPUs.
+    /// Namespaces share them, and each has one at least.
     pub workers: Option<u32>,
     /// Bytes of each ring, from 1 MiB to 2 GiB; the next power of two counts. `None` for what the
     /// links and the memory call for.
@@ -99,72 +112,66 @@ pub struct LiveConfig {
 
 /// The kernel half at work.
 pub struct LiveSource {
-    // Dropped before `ebpf`: what is attached goes first.
-    links: Links,
-    ebpf: Ebpf,
-    attachments: Vec<Attachment>,
-    counters: KernelCounters,
+    sites: Vec<Site>,
 }
 
 impl LiveSource {
     /// Loads the kernel half and attaches it; segments come from the readers from now on. Both
-    /// directions of a flow come from the same one.
+    /// directions of a flow come from the same one, and each has segments of one network namespace
+    /// alone.
     ///
     /// # Errors
-    /// What is wrong with the interfaces, the process's privileges, or the kernel.
+    /// What is wrong with the namespaces, the interfaces, the process's privileges, or the kernel.
     pub fn open(config: &LiveConfig) -> Result<(Self, Vec<RingReader>), LiveError> {
-        let ifaces = iface::find(&config.ifaces)?;
-        let object = KERNEL_HALF.ok_or(LiveError::NoKernelHalf)?;
-        privilege::check()?;
-        privilege::lift_memlock_limit();
-        check_kernel(config)?;
-        let workers = workers(config);
-        let ring_bytes =
-            config.ring_bytes.map_or_else(|| size::ring_bytes(&ifaces, workers), size::rounded);
-        let mut ebpf = load(object, config, workers, ring_bytes)?;
-        fill(&mut ebpf, &config.selection)?;
-        load_programs(&mut ebpf, &ifaces, config.hook)?;
-
-        let counters = KernelCounters::new(&mut ebpf, workers)?;
-        let names: Vec<(IfaceId, Arc<str>)> =
-            ifaces.iter().map(|iface| (IfaceId(iface.index), Arc::from(&*iface.name))).collect();
-        // One clock for all: what two of them measure differs by some microseconds.
-        let clock = Clock::new();
-        let reader = |name: &'static str| {
-            let ring = RingBuf::try_from(take_map(&mut ebpf, name)?).map_err(map_error("ring"))?;
-            Ok(RingReader::new(ring, clock, config.latency, names.clone()))
+        let namespaces = match &config.netns[..] {
+            [] => vec![None],
+            names => Namespace::find(names)?.into_iter().map(Some).collect(),
         };
-        let readers =
-            map::RINGS.into_iter().take(workers as usize).map(reader).collect::<Result<_, _>>()?;
-
-        let mut links = Links::default();
-        let attachments = ifaces
-            .iter()
-            .map(|iface| {
-                let hooks = attach::hooks(iface, config.hook);
-                links.attach(&mut ebpf, iface, &hooks, config.tc)
-            })
-            .collect::<Result<_, _>>()?;
-        Ok((Self { links, ebpf, attachments, counters }, readers))
+        let share = Share::new(config, namespaces.len());
+        let open = |namespace| Opening::new(namespace, config, share);
+        let opening: Vec<_> = namespaces.into_iter().map(open).collect::<Result<_, _>>()?;
+        let mut sites =
+            opening.into_iter().map(Opening::wait).collect::<Result<Vec<_>, LiveError>>()?;
+        let readers = sites.iter_mut().flat_map(|site| site.readers.drain(..)).collect();
+        Ok((Self { sites }, readers))
     }
 
-    /// What was attached where.
+    /// What there is to say about the start: what was attached where, and what was not.
+    pub fn notices(&self) -> impl Iterator<Item = &Notice> {
+        self.sites.iter().flat_map(|site| &site.notices)
+    }
+
+    /// Follows interfaces that come and go from now on, what happened since the start included.
+    /// `say` is called on threads of the source's own.
+    pub fn follow(&mut self, say: impl Fn(Notice) + Send + Sync + 'static) {
+        let say = Arc::new(say);
+        self.sites.iter_mut().for_each(|site| site.follow(say.clone()));
+    }
+
+    /// Whether every network namespace is gone, so that nothing more will come.
     #[must_use]
-    pub fn attachments(&self) -> &[Attachment] {
-        &self.attachments
+    pub fn is_over(&self) -> bool {
+        self.sites.iter().all(Site::is_over)
     }
 
-    /// What each hook that has a program did with packets on each CPU since the start.
+    /// What each hook that has had a program did with packets on each CPU since the start, in all
+    /// namespaces together.
     ///
     /// # Errors
     /// [`LiveError::Map`] where the counters can't be read.
     pub fn packets(&self) -> Result<Vec<(Hook, Vec<Packets>)>, LiveError> {
-        let attached = |hook: &Hook| {
-            let hooks = self.attachments.iter().flat_map(|attachment| &attachment.hooks);
-            hooks.into_iter().any(|(attached, _)| attached == hook)
-        };
-        let hooks = Hook::ALL.into_iter().filter(attached);
-        hooks.map(|hook| Ok((hook, self.counters.of_hook(hook)?))).collect()
+        let mut hooks = Vec::new();
+        for hook in Hook::ALL {
+            let halves = self.sites.iter().map(|site| &site.half).filter(|half| half.has_had(hook));
+            let counted: Vec<_> =
+                halves.map(|half| half.counters.of_hook(hook)).collect::<Result<_, _>>()?;
+            let sum = counted.into_iter().reduce(|mut sum, cpus| {
+                sum.iter_mut().zip(&cpus).for_each(|(sum, cpu)| sum.merge(cpu));
+                sum
+            });
+            hooks.extend(sum.map(|cpus| (hook, cpus)));
+        }
+        Ok(hooks)
     }
 
     /// How full the ring of each worker is, and was.
@@ -172,24 +179,93 @@ impl LiveSource {
     /// # Errors
     /// [`LiveError::Map`] where the governors can't be read.
     pub fn governors(&self) -> Result<Vec<Governor>, LiveError> {
-        self.counters.governors()
+        let governors = self.sites.iter().map(|site| site.half.counters.governors());
+        Ok(governors.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    /// Takes the programs off their hooks. The reader still yields what is in the ring, and the
+    /// Takes the programs off their hooks. The readers still yield what is in their rings, and the
     /// counters stay as they are then.
     pub fn detach(&mut self) {
-        self.links = Links::default();
+        self.sites.iter_mut().for_each(Site::detach);
     }
 
-    /// The kernel half's log, each message as a line to `forward`; it can be had once.
+    /// The kernel half's log, that of each namespace by itself, each message as a line to
+    /// `forward`; it can be had once.
     ///
     /// # Errors
     /// [`LiveError::Map`] where it was taken before.
-    pub fn kernel_log<F: Fn(&str) + Send + Sync>(
+    pub fn kernel_logs<F: Fn(&str) + Send + Sync + Clone>(
         &mut self,
         forward: F,
-    ) -> Result<KernelLog<F>, LiveError> {
-        KernelLog::new(&mut self.ebpf, forward)
+    ) -> Result<Vec<KernelLog<F>>, LiveError> {
+        let log =
+            |site: &Site| site.half.with_programs(|ebpf| KernelLog::new(ebpf, forward.clone()));
+        self.sites.iter().map(log).collect()
+    }
+}
+
+/// A network namespace's part of what the host gives.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    namespaces: u32,
+    workers: u32,
+}
+
+impl Share {
+    /// No more workers than CPUs unless asked for, and one for each namespace at least.
+    fn new(config: &LiveConfig, namespaces: usize) -> Self {
+        let cpus = || thread::available_parallelism().map_or(1, NonZero::get);
+        let workers =
+            config.workers.unwrap_or_else(|| u32::try_from(cpus()).unwrap_or(MAX_WORKERS));
+        let namespaces = u32::try_from(namespaces).unwrap_or(u32::MAX).max(1);
+        Self { namespaces, workers: (workers / namespaces).clamp(1, MAX_WORKERS) }
+    }
+}
+
+/// The kernel half, loaded for one network namespace.
+struct Half {
+    /// For the programs; the maps are taken out.
+    ebpf: Mutex<Ebpf>,
+    counters: KernelCounters,
+    /// The hooks that have had a program, by their bits.
+    hooks: AtomicU8,
+}
+
+impl Half {
+    /// Loads the object, with no program yet.
+    fn load(
+        config: &LiveConfig,
+        workers: u32,
+        ring_bytes: u32,
+    ) -> Result<(Self, Vec<RingBuf<MapData>>), LiveError> {
+        let object = KERNEL_HALF.ok_or(LiveError::NoKernelHalf)?;
+        check_kernel(config)?;
+        let mut ebpf = load(object, config, workers, ring_bytes)?;
+        fill(&mut ebpf, &config.selection)?;
+        let counters = KernelCounters::new(&mut ebpf, workers)?;
+        let ring = |name: &'static str| {
+            RingBuf::try_from(take_map(&mut ebpf, name)?).map_err(map_error("ring"))
+        };
+        let rings =
+            map::RINGS.into_iter().take(workers as usize).map(ring).collect::<Result<_, _>>()?;
+        Ok((Self { ebpf: Mutex::new(ebpf), counters, hooks: AtomicU8::new(0) }, rings))
+    }
+
+    fn with_programs<T>(
+        &self,
+        f: impl FnOnce(&mut Ebpf) -> Result<T, LiveError>,
+    ) -> Result<T, LiveError> {
+        f(&mut self.ebpf.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// These hooks have a program now.
+    fn has_got(&self, hooks: &[(Hook, Way)]) {
+        let bits = hooks.iter().fold(0, |bits, (hook, _)| bits | 1 << *hook as u8);
+        self.hooks.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    fn has_had(&self, hook: Hook) -> bool {
+        self.hooks.load(Ordering::Relaxed) & 1 << hook as u8 != 0
     }
 }
 
@@ -204,13 +280,6 @@ fn check_kernel(config: &LiveConfig) -> Result<(), LiveError> {
         return Err(LiveError::XdpTooOld);
     }
     Ok(())
-}
-
-/// How many workers there are: no more than CPUs unless asked for.
-fn workers(config: &LiveConfig) -> u32 {
-    let cpus = || thread::available_parallelism().map_or(1, NonZero::get);
-    let workers = config.workers.unwrap_or_else(|| u32::try_from(cpus()).unwrap_or(MAX_WORKERS));
-    workers.clamp(1, MAX_WORKERS)
 }
 
 fn load(
@@ -258,21 +327,6 @@ fn fill(ebpf: &mut Ebpf, selection: &Selection) -> Result<(), LiveError> {
     for net in &selection.hosts {
         let key = Key::new(net.prefix_len().into(), net.addr().octets());
         hosts.insert(&key, 1, 0).map_err(map_error(map::HOSTS))?;
-    }
-    Ok(())
-}
-
-/// Loads the programs that some interface will need, and no other.
-fn load_programs(ebpf: &mut Ebpf, ifaces: &[Iface], choice: HookChoice) -> Result<(), LiveError> {
-    for hook in Hook::ALL {
-        if !ifaces.iter().any(|iface| attach::hooks(iface, choice).contains(&hook)) {
-            continue;
-        }
-        let loaded = match hook {
-            Hook::XdpIngress => attach::xdp_program(ebpf)?.load(),
-            Hook::TcIngress | Hook::TcEgress => attach::tc_program(ebpf, hook)?.load(),
-        };
-        loaded.map_err(|error| LiveError::program(attach::program_name(hook), error))?;
     }
     Ok(())
 }

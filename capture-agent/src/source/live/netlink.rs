@@ -1,21 +1,35 @@
-//! The few requests of rtnetlink's traffic control that remove what clsact attaching leaves.
+//! rtnetlink: its messages and their attributes, and the few requests of traffic control that
+//! remove what clsact attaching leaves.
 //!
-//! After `linux/rtnetlink.h` and `linux/pkt_sched.h`. Nothing here allocates: the guardian runs it.
+//! After `linux/netlink.h`, `linux/rtnetlink.h` and `linux/pkt_sched.h`. Nothing here allocates: the
+//! guardian runs it.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::programs::TcAttachType;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
+};
 
 /// Bytes of a request: `nlmsghdr` and `tcmsg`.
 pub(super) const REQUEST_LEN: usize = 36;
+/// Bytes of a request that asks for everything: `nlmsghdr` and `rtgenmsg`.
+const DUMP_LEN: usize = 20;
 /// The kernel's answers to a dump come in parts of at most this.
-const REPLY_LEN: usize = 32 * 1024;
+pub(super) const REPLY_LEN: usize = 32 * 1024;
+/// The kernel answers at once; this is for the case that it does not.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
+const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_HEADER_LEN: usize = 16;
+const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_DELQDISC: u16 = 37;
@@ -31,6 +45,69 @@ const EGRESS_PARENT: u32 = 0xffff_fff3;
 
 /// A request as it is sent.
 pub(super) type Request = [u8; REQUEST_LEN];
+
+/// A socket to the network namespace that the calling thread is in, and stays of it.
+pub(super) fn socket() -> io::Result<OwnedFd> {
+    let kind = (AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC);
+    let socket = socket_with(kind.0, kind.1, kind.2, None)?; // NETLINK_ROUTE
+    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
+    Ok(socket)
+}
+
+/// As [`socket`], and told what happens in these groups (`RTMGRP_…`).
+pub(super) fn subscribed(groups: i32) -> io::Result<OwnedFd> {
+    let socket = socket()?;
+    bind(&socket, &SocketAddrNetlink::new(0, groups.cast_unsigned()))?;
+    Ok(socket)
+}
+
+/// A message as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'a> {
+    pub(super) kind: u16,
+    flags: u16,
+    /// What follows the header.
+    pub(super) body: &'a [u8],
+}
+
+/// The messages in what was received, up to the first one that is not whole.
+pub(super) fn messages(received: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    let mut rest = received;
+    std::iter::from_fn(move || {
+        let len = usize::try_from(field_u32(rest, 0)?).ok()?;
+        let (kind, flags) = (field_u16(rest, 4)?, field_u16(rest, 6)?);
+        let body = rest.get(NLMSG_HEADER_LEN..len)?;
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some(Message { kind, flags, body })
+    })
+}
+
+/// The attributes that follow the fixed part of a message.
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    const HEADER_LEN: usize = 4;
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (len, kind) = (usize::from(field_u16(rest, 0)?), field_u16(rest, 2)?);
+        let value = rest.get(HEADER_LEN..len)?;
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+/// Asks for everything of a kind (`RTM_GET…`), and hands over each message of the answer.
+///
+/// # Errors
+/// The kernel's, and [`Errno::INTR`] where things changed meanwhile, so that some may be missing.
+pub(super) fn dump(
+    netlink: &OwnedFd,
+    kind: u16,
+    seen: impl FnMut(Message<'_>),
+) -> rustix::io::Result<()> {
+    // With no more than the family, 0 for all: what follows would be taken for attributes.
+    let mut request = request(kind, NLM_F_DUMP, [0; 4]);
+    request[..4].copy_from_slice(&(DUMP_LEN as u32).to_ne_bytes());
+    exchange(netlink, &request[..DUMP_LEN], seen)
+}
 
 /// Something to remove: the request that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +129,30 @@ impl Leftover {
         Self(request(RTM_DELQDISC, NLM_F_ACK, [ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0]))
     }
 
+    /// Nothing of this interface is left, or it was removed.
+    pub(super) fn none(ifindex: u32) -> Self {
+        Self(request(NLMSG_NOOP, 0, [ifindex, 0, 0, 0]))
+    }
+
+    /// The interface that it is on.
+    pub(super) fn ifindex(&self) -> u32 {
+        ifindex(&self.0)
+    }
+
     /// The request that removes it.
     pub(super) const fn request(&self) -> &Request {
         &self.0
     }
+}
+
+/// The interface that a request is about.
+pub(super) fn ifindex(request: &Request) -> u32 {
+    field_u32(request, 20).unwrap_or(0)
+}
+
+/// Whether this is [`Leftover::none`].
+pub(super) fn is_none(request: &Request) -> bool {
+    field_u16(request, 4) == Some(NLMSG_NOOP)
 }
 
 /// A request about the `tcmsg` of index, handle, parent and info.
@@ -86,8 +183,7 @@ pub(super) fn remove<'a>(
 ) {
     for request in requests.rev() {
         let is_qdisc = field_u16(request, 4) == Some(RTM_DELQDISC);
-        let ifindex = field_u32(request, 20).unwrap_or(0);
-        if is_qdisc && has_filters(netlink, ifindex) {
+        if is_qdisc && has_filters(netlink, ifindex(request)) {
             continue;
         }
         let _ = exchange(netlink, request, |_| {});
@@ -99,43 +195,83 @@ fn has_filters(netlink: &OwnedFd, ifindex: u32) -> bool {
     let mut found = false;
     for parent in [INGRESS_PARENT, EGRESS_PARENT] {
         let dump = request(RTM_GETTFILTER, NLM_F_DUMP, [ifindex, 0, parent, 0]);
-        let answered = exchange(netlink, &dump, |kind| found |= kind == RTM_NEWTFILTER);
+        let answered = exchange(netlink, &dump, |message| found |= message.kind == RTM_NEWTFILTER);
         // Unsure whether it is in use: leave it.
-        found |= answered.is_none();
+        found |= answered.is_err();
     }
     found
 }
 
-/// Sends a request and reads up to the end of the answer, with a look at each message's type.
-fn exchange(netlink: &OwnedFd, request: &Request, mut seen: impl FnMut(u16)) -> Option<()> {
-    send(netlink.as_fd(), request, SendFlags::empty()).ok()?;
+/// Sends a request and reads up to the end of the answer, with a look at each message.
+fn exchange(
+    netlink: &OwnedFd,
+    request: &[u8],
+    mut seen: impl FnMut(Message<'_>),
+) -> rustix::io::Result<()> {
+    send(netlink.as_fd(), request, SendFlags::empty())?;
     let mut reply = [0; REPLY_LEN];
+    let mut interrupted = false;
     loop {
-        let (_, len) = recv(netlink.as_fd(), reply.as_mut_slice(), RecvFlags::empty()).ok()?;
-        let mut messages = reply.get(..len)?;
-        while messages.len() >= NLMSG_HEADER_LEN {
-            let kind = field_u16(messages, 4)?;
-            if matches!(kind, NLMSG_DONE | NLMSG_ERROR) {
-                return Some(());
+        let (_, len) = recv(netlink.as_fd(), reply.as_mut_slice(), RecvFlags::empty())?;
+        for message in messages(reply.get(..len).ok_or(Errno::MSGSIZE)?) {
+            interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
+            match message.kind {
+                // Its number is 0 where it only acknowledges.
+                NLMSG_DONE | NLMSG_ERROR => {
+                    return match field_u32(message.body, 0).map_or(0, u32::cast_signed) {
+                        0 if interrupted => Err(Errno::INTR),
+                        0 => Ok(()),
+                        error => Err(Errno::from_raw_os_error(error.wrapping_neg())),
+                    };
+                }
+                _ => seen(message),
             }
-            seen(kind);
-            let len = usize::try_from(field_u32(messages, 0)?).ok()?.next_multiple_of(4);
-            messages = messages.get(len.max(NLMSG_HEADER_LEN)..)?;
         }
     }
 }
 
-fn field_u16(message: &[u8], offset: usize) -> Option<u16> {
+pub(super) fn field_u16(message: &[u8], offset: usize) -> Option<u16> {
     message.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
-fn field_u32(message: &[u8], offset: usize) -> Option<u32> {
+pub(super) fn field_u32(message: &[u8], offset: usize) -> Option<u32> {
     message.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A message of type 16 with this body.
+    fn message(body: &[u8]) -> Vec<u8> {
+        let len = (NLMSG_HEADER_LEN + body.len()) as u32;
+        let head = [&len.to_ne_bytes()[..], &16_u16.to_ne_bytes(), &[0; 10]].concat();
+        let padding = vec![0; body.len().next_multiple_of(4) - body.len()];
+        [head, body.to_vec(), padding].concat()
+    }
+
+    #[test]
+    fn messages_and_attributes_are_taken_apart() {
+        let received = [message(b"first"), message(b""), message(b"last")].concat();
+        let bodies: Vec<_> = messages(&received).map(|message| message.body).collect();
+        assert_eq!(bodies, [&b"first"[..], b"", b"last"]);
+        let named = [&8_u16.to_ne_bytes()[..], &3_u16.to_ne_bytes(), b"lo\0\0"].concat();
+        let short = [&6_u16.to_ne_bytes()[..], &4_u16.to_ne_bytes(), b"ab"].concat();
+        let both = [named, short].concat();
+        let all: Vec<_> = attributes(&both).collect();
+        assert_eq!(all, [(3, &b"lo\0\0"[..]), (4, b"ab")]);
+    }
+
+    #[test]
+    fn what_is_not_whole_is_not_looked_at() {
+        let received = message(b"first");
+        for len in 0..received.len() - 3 {
+            assert_eq!(messages(&received[..len]).count(), 0, "{len}");
+        }
+        // A length that would never get on.
+        assert_eq!(messages(&[0; 64]).count(), 0);
+        assert_eq!(attributes(&[0; 64]).count(), 0);
+    }
 
     #[test]
     fn a_filter_is_removed_by_direction_priority_and_handle() {

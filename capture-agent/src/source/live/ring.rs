@@ -9,7 +9,6 @@
 //! and waits no longer than it was told, so that its caller can look at other things in between.
 
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use rustix::io::Errno;
 
 use super::LiveError;
 use super::clock::Clock;
+use super::names::NewNames;
 use crate::segment::{Endpoint, IfaceId, Missing, Segment, SeqNum, TcpFlags};
 use crate::source::Item;
 
@@ -34,8 +34,7 @@ pub struct RingReader {
     latency: Duration,
     /// Whether the last look found something.
     busy: bool,
-    /// Interfaces whose names were not handed over yet.
-    unnamed: Vec<(IfaceId, Arc<str>)>,
+    names: NewNames,
 }
 
 impl RingReader {
@@ -43,9 +42,9 @@ impl RingReader {
         ring: RingBuf<MapData>,
         clock: Clock,
         latency: Duration,
-        unnamed: Vec<(IfaceId, Arc<str>)>,
+        names: NewNames,
     ) -> Self {
-        Self { ring, clock, latency, busy: false, unnamed }
+        Self { ring, clock, latency, busy: false, names }
     }
 
     /// Hands over what is in the ring, a batch at most, after waiting for it up to `timeout`, and
@@ -59,9 +58,6 @@ impl RingReader {
         timeout: Duration,
         mut f: impl FnMut(Item<'_>),
     ) -> Result<usize, LiveError> {
-        for (iface, name) in self.unnamed.drain(..) {
-            f(Item::Interface(iface, Some(name)));
-        }
         let mut left = timeout;
         if self.busy {
             // What has come meanwhile is read at once, instead of one by one as it comes.
@@ -79,10 +75,12 @@ impl RingReader {
     }
 
     fn drain(&mut self, f: &mut impl FnMut(Item<'_>)) -> Result<usize, LiveError> {
+        self.names.take(|id, interface| f(Item::Interface(id, interface)));
         for records in 0..MAX_BATCH {
             let Some(record) = self.ring.next() else { return Ok(records) };
             let segment =
                 segment(&record, &self.clock).ok_or(LiveError::Record { len: record.len() })?;
+            self.names.take(|id, interface| f(Item::Interface(id, interface)));
             f(Item::Segment(segment));
         }
         Ok(MAX_BATCH)

@@ -7,14 +7,15 @@ use super::LiveError;
 const RTF_UP: u32 = 0x0001;
 const RTF_REJECT: u32 = 0x0200;
 
-/// The interface of the default route: IPv4's, or else IPv6's.
+/// The interface of the default route of the namespace that the calling thread is in: IPv4's, or
+/// else IPv6's.
 ///
 /// # Errors
 /// [`LiveError::NoDefaultRoute`] where there is neither.
-pub fn default_route_iface() -> Result<String, LiveError> {
+pub(super) fn default_route_iface() -> Result<String, LiveError> {
     let table = |path| fs::read_to_string(path).unwrap_or_default();
-    ipv4_default(&table("/proc/self/net/route"))
-        .or_else(|| ipv6_default(&table("/proc/self/net/ipv6_route")))
+    ipv4_default(&table("/proc/thread-self/net/route"))
+        .or_else(|| ipv6_default(&table("/proc/thread-self/net/ipv6_route")))
         .ok_or(LiveError::NoDefaultRoute)
 }
 

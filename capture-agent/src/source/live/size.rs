@@ -5,12 +5,12 @@
 
 use std::fs;
 
-use super::iface::Iface;
+use super::Share;
 
 /// How long a worker may be kept from reading, at full speed of the link.
 const STALL_MS: u64 = 100;
-/// The speed of links that don't tell theirs, in Mbit/s: veth and the like are as fast as memory.
-const UNKNOWN_SPEED: u64 = 10_000;
+/// The speed of links that don't tell theirs, in Mbit/s, both directions: veth and the like are as fast as memory.
+pub(super) const UNKNOWN_SPEED: u64 = 2 * 10_000;
 /// All rings together take so much of the memory at most: one part in so many.
 const MEMORY_SHARE: u64 = 64;
 /// Where the memory can't be asked for.
@@ -21,10 +21,11 @@ pub(super) const MIN_RING_BYTES: u32 = 1 << 20;
 /// The largest power of two that its type holds.
 pub(super) const MAX_RING_BYTES: u32 = 1 << 31;
 
-/// Bytes of each of so many rings, for what these links can bring.
-pub(super) fn ring_bytes(ifaces: &[Iface], workers: u32) -> u32 {
-    let speed = ifaces.iter().map(|iface| link_speed(&iface.name)).sum();
-    size(speed, total_memory().unwrap_or(UNKNOWN_MEMORY), workers)
+/// Bytes of each of so many rings, for what links of these speeds can bring, and where several
+/// namespaces share the memory.
+pub(super) fn ring_bytes(speeds: impl Iterator<Item = u64>, share: Share) -> u32 {
+    let memory = total_memory().unwrap_or(UNKNOWN_MEMORY) / u64::from(share.namespaces);
+    size(speeds.sum(), memory, share.workers)
 }
 
 /// Bytes of a ring: the next power of two of what was asked for.
@@ -42,11 +43,15 @@ fn size(mbit_per_s: u64, memory: u64, workers: u32) -> u32 {
     rounded(u32::try_from(ring).unwrap_or(MAX_RING_BYTES).min(MAX_RING_BYTES))
 }
 
-/// In Mbit/s, both directions.
-fn link_speed(name: &str) -> u64 {
-    let told = fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok();
+/// In Mbit/s, both directions. `/sys` shows the interfaces of the agent's own namespace alone.
+pub(super) fn link_speed(name: &str, netns: Option<&str>) -> u64 {
+    let told = match netns {
+        None => fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok(),
+        Some(_) => None,
+    };
     // A link that is down tells -1.
-    2 * told.and_then(|text| text.trim().parse().ok()).unwrap_or(UNKNOWN_SPEED)
+    let told = told.and_then(|text| text.trim().parse::<u64>().ok());
+    told.map_or(UNKNOWN_SPEED, |speed| 2 * speed)
 }
 
 fn total_memory() -> Option<u64> {
