@@ -179,10 +179,15 @@ fn told(lines: &[u8]) -> BTreeMap<String, String> {
 
 /// What the time and the place of a capture make of an event. The end of the last flow may come
 /// when the one capture has ended and the other has not; segments are merged or not.
-const CIRCUMSTANCES: [&str; 12] = [
+const CIRCUMSTANCES: &[&str] = &[
     "time",
     "flow",
     "iface",
+    "ifindex",
+    "local",
+    "cgroup",
+    "container",
+    "process",
     "timing",
     "retransmitted",
     "out_of_order",
@@ -284,7 +289,7 @@ impl Recording {
         let tcpdump = Process::start(&mut tcpdump);
         wait::until("tcpdump listens", || tcpdump.stderr().contains("listening on"));
         let ports = "--port 80,3128,8000,8009,8765";
-        let agent = Agent::run(&lab.server, &format!("--iface eth0 {ports} {WANTED}"));
+        let agent = Agent::run(&lab.server, &format!("--iface eth0 --workers 1 {ports} {WANTED}"));
 
         ask_nginx(&lab, &nginx);
         ask_servers(&lab, &nginx);
