@@ -96,8 +96,8 @@ pub(crate) struct ReadArgs {
     /// What of them is taken.
     #[command(flatten)]
     pub(crate) taken: TakenArgs,
-    /// Threads to work with: what is written is the same for any number [default: as many as
-    /// there are cores, up to what is useful]
+    /// Threads to work with; what is written is the same for any number [default: 3, or 1 where
+    /// there is one core]
     #[arg(long, value_name = "N",
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=64))]
     pub(crate) threads: Option<usize>,
