@@ -99,6 +99,10 @@ impl Listener for Teller<'_> {
         self.tell(flow, format_args!("{direction:?}: {len} bytes at {offset} were not seen"));
     }
 
+    fn elided(&mut self, flow: &FlowView<'_>, direction: Direction, offset: u64, len: u64) {
+        self.tell(flow, format_args!("{direction:?}: {len} bytes at {offset} were left out"));
+    }
+
     fn unacknowledged(&mut self, flow: &FlowView<'_>, direction: Direction, bytes: u64) {
         self.tell(flow, format_args!("{direction:?}: {bytes} bytes are not acknowledged"));
     }

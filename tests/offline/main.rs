@@ -22,6 +22,7 @@ mod follow;
 mod fuzz_corpus;
 mod hostile;
 mod layers;
+mod left_out;
 mod listener;
 mod losses;
 mod networks;

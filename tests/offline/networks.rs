@@ -6,10 +6,13 @@ use std::net::SocketAddr;
 
 use capture_agent::engine::Settings;
 use capture_agent::flow::CloseReason;
-use capture_agent::segment::{Endpoint, Timestamp};
+use capture_agent::http::State;
+use capture_agent::segment::{Endpoint, Missing, Timestamp};
+use capture_agent::stream::Counters;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::support::budget::within;
 use crate::support::fuzz::warden::{Heard, Record, Warden};
 use crate::support::network::{Conditions, Connection, Dice, Script, Tapped};
 use crate::support::pcap::{ACK, FIN};
@@ -164,6 +167,47 @@ proptest! {
             let is_pair = line.starts_with("POST") && line.contains("-> 200");
             if is_pair && !line.contains('[') {
                 prop_assert!(lines.contains(&line), "{} of {:?}", line, lines);
+            }
+        }
+    }
+
+    /// What the kernel half leaves out of a bad network's segments costs content and nothing else:
+    /// whatever was sent again, each byte is there, or known to have been left out.
+    #[test]
+    fn a_budget_costs_content_and_nothing_else(
+        exchanges in exchanges(),
+        conditions in conditions(0),
+        seed in any::<u64>(),
+        budget in prop_oneof![Just(100_u32), 100..3_000_u32],
+        why in prop_oneof![Just(Missing::Elided), Just(Missing::Dropped)],
+    ) {
+        let (script, _) = script(&exchanges);
+        let tapped = tap(0, &script, conditions, seed);
+        let record = guard(patient(), &within(budget, why, &tapped.seen));
+        prop_assert_eq!(record.flows.len(), 1);
+        let flow = &record.flows[0];
+        prop_assert_eq!(flow.close, CloseReason::Fin);
+        for (said, counters) in tapped.said.iter().zip([flow.to_server, flow.to_client]) {
+            let Counters { bytes, gap_bytes, dropped_bytes, elided_bytes, .. } = counters;
+            prop_assert_eq!(bytes + gap_bytes + elided_bytes, said.len() as u64);
+            prop_assert_eq!(gap_bytes, dropped_bytes);
+        }
+        let all: Vec<_> = (0..).zip(exchanges).collect();
+        let found = record.exchanges.iter().map(|exchange| &exchange.http);
+        let found: Vec<_> = found.map(|http| (http.request.as_ref(), http.response.as_ref())).collect();
+        prop_assert_eq!(found.len(), all.len());
+        for ((number, (asked, answered)), (request, response)) in all.into_iter().zip(found) {
+            let (request, response) = (request.unwrap(), response.unwrap());
+            let target = format!("/{number}");
+            prop_assert_eq!(request.head.target(), target.as_bytes());
+            let bodies = [
+                (&request.body, request.state, request.dropped_bytes, asked),
+                (&response.body, response.state, response.dropped_bytes, answered),
+            ];
+            for (body, state, dropped_bytes, length) in bodies {
+                prop_assert_eq!(body.wire_bytes + dropped_bytes, length as u64);
+                let part = if why == Missing::Elided { State::Elided } else { State::Gap };
+                prop_assert!(state == State::Complete || state == part, "{:?}", state);
             }
         }
     }

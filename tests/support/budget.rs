@@ -13,8 +13,10 @@ const HEARTBEAT_NS: u64 = 1_000 * MS;
 /// One direction, by the port that sends.
 #[derive(Default)]
 struct Side {
-    /// Sequence number of the first byte since the other side last spoke.
+    /// Sequence number of the first new byte since the other side last spoke.
     turn: Option<u32>,
+    /// Sequence number after the last byte that was seen, or after SYN.
+    end: Option<u32>,
     /// What was left out and not told yet: a notice.
     left_out: Option<Seen>,
     told_at: u64,
@@ -45,7 +47,12 @@ pub(crate) fn within(budget: u32, why: Missing, seen: &[Seen]) -> Vec<Seen> {
         let mut seen = seen.clone();
         if len > 0 {
             sides[1 - who].turn = None;
-            let turn = *sides[who].turn.get_or_insert(seen.tcp.seq);
+            let side = &mut sides[who];
+            // What is sent again is of an earlier turn.
+            let first = side.end.filter(|end| end.wrapping_sub(seen.tcp.seq).cast_signed() > 0);
+            let turn = *side.turn.get_or_insert(first.unwrap_or(seen.tcp.seq));
+            let is_news = |known: &u32| end.wrapping_sub(*known).cast_signed() > 0;
+            side.end = Some(side.end.filter(|known| !is_news(known)).unwrap_or(end));
             let spent = seen.tcp.seq.wrapping_sub(turn).cast_signed();
             let allowed = (i64::from(budget) - i64::from(spent)).clamp(0, len.into()) as usize;
             if allowed < len as usize {

@@ -161,6 +161,15 @@ impl Peers {
         }
     }
 
+    /// The server says so many bytes, which the kernel half leaves out.
+    pub(crate) fn server_leaves_out(&mut self, len: u32, why: Missing) {
+        self.server_says(ACK, b"");
+        self.server_seq = self.server_seq.wrapping_add(len);
+        if let Some(last) = self.seen.last_mut() {
+            (last.left_out, last.missing) = (len, why);
+        }
+    }
+
     /// The client says something before what the server said last has reached it.
     pub(crate) fn client_pipelines(&mut self, text: &str) {
         self.client_hurries(ACK, text.as_bytes());

@@ -1,19 +1,18 @@
 //! Writes down what the parsers find: messages of a dialogue, as they grow and end.
 
+mod reading;
+
 use super::anomaly::{Anomalies, Anomaly};
-use super::dialogue::{AnswerFate, Dialogue, Progress};
-use super::exchange::{Body, Gap, Length, Message, Network, Place, State as Seen};
+use super::dialogue::{AnswerFate, Dialogue};
+use super::exchange::{Network, State as Seen};
 use super::framing::{self, Framing};
-use super::head::{Fields, Parse, RequestHead, ResponseHead, Version};
-use super::intake::Intake;
+use super::head::{Fields, RequestHead, ResponseHead, Version};
 use super::parser::{Handler, Hole, Loss, Lost, Start};
 use super::tunnel::OpenTunnel;
 use super::{HttpRules, Said};
 use crate::flow::Direction;
-use crate::segment::{Missing, Timestamp};
-
-/// Most gaps of one message whose places are kept: stops a body of nothing but holes.
-const MAX_GAPS: usize = 64;
+use crate::segment::Timestamp;
+use reading::{Reading, open_message, read};
 
 /// What the two handlers below share: the flow's dialogue, and where what comes of it goes.
 #[derive(Debug)]
@@ -68,131 +67,6 @@ impl Scribe<'_> {
         if let Some(tunnel) = self.tunnel {
             tunnel.finish(direction, seen, &mut self.out.messages);
         }
-    }
-}
-
-/// A message that is being read.
-struct Reading<'a, H> {
-    message: &'a mut Message<H>,
-    progress: &'a mut Progress,
-    rules: &'a HttpRules,
-}
-
-fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
-    Message {
-        head,
-        body: Body::default(),
-        trailers: Fields::default(),
-        // Until it is known better.
-        state: Seen::Open,
-        lost_bytes: 0,
-        dropped_bytes: 0,
-        elided_bytes: 0,
-        gaps: Vec::new(),
-        first_byte: start.arrival.mark.time,
-        last_byte,
-        is_untimed: false,
-    }
-}
-
-impl<H: Parse> Reading<'_, H> {
-    fn begin_body(&mut self) {
-        let Self { message, progress, rules } = self;
-        let Message { head, body, .. } = &mut **message;
-        progress.anomalies.extend(head.common().anomalies());
-        progress.intake = Intake::of(head, rules, body, &mut progress.anomalies);
-    }
-
-    fn content(&mut self, bytes: &[u8], time: Timestamp, conflict: bool) {
-        let Self { message, progress, rules } = self;
-        message.last_byte = message.last_byte.max(time);
-        if conflict {
-            progress.anomalies.add(Anomaly::ConflictingCopies);
-        }
-        let Progress { intake, anomalies, .. } = &mut **progress;
-        message.body.take(bytes, intake.as_mut(), rules, anomalies);
-    }
-
-    fn lost(&mut self, lost: Lost) {
-        let Self { message, progress, rules } = self;
-        let Lost { place, bytes, missing, are_content, time } = lost;
-        message.is_untimed |= missing != Missing::Unseen && time.is_none();
-        let Message { head, body, lost_bytes, dropped_bytes, elided_bytes, .. } = &mut **message;
-        let offset = match place {
-            Place::Head => head.common().len().into(),
-            Place::Body => body.wire_bytes + *lost_bytes + *elided_bytes,
-        };
-        if missing == Missing::Elided {
-            *elided_bytes += bytes;
-            if !are_content {
-                body.length = Length::Unknown;
-            }
-            body.truncated |= rules.keep_body_bytes > 0;
-        } else {
-            *lost_bytes += bytes;
-            *dropped_bytes += if missing == Missing::Dropped { bytes } else { 0 };
-        }
-        message.last_byte = message.last_byte.max(time.unwrap_or(message.last_byte));
-        note_gap(&mut message.gaps, Gap { missing, place, offset, bytes });
-        let Progress { intake, anomalies, .. } = &mut **progress;
-        if let Some(intake) = intake {
-            intake.gap(rules, &mut message.body, anomalies);
-        }
-    }
-
-    fn took_up(&mut self, bytes: u64) {
-        self.message.body.length = Length::InStream(bytes);
-    }
-
-    fn end(&mut self, time: Timestamp) {
-        let message = &mut *self.message;
-        message.last_byte = message.last_byte.max(time);
-        message.state = match (message.lost_bytes, message.elided_bytes) {
-            (0, 0) => Seen::Complete,
-            (0, _) => Seen::Elided,
-            _ => Seen::Gap,
-        };
-        let is_whole = message.state == Seen::Complete;
-        self.finish(is_whole);
-    }
-
-    fn broken_off(&mut self, seen: Seen) {
-        self.message.state = if self.message.lost_bytes > 0 { Seen::Gap } else { seen };
-        self.message.is_untimed |= self.message.dropped_bytes > 0;
-        self.finish(false);
-    }
-
-    fn finish(&mut self, whole: bool) {
-        let Self { message, progress, rules } = self;
-        progress.over = true;
-        let body = &mut message.body;
-        if body.length == Length::Counted {
-            body.wire_bytes += message.elided_bytes;
-        }
-        match progress.intake.take() {
-            Some(mut intake) => intake.finish(whole, rules, body, &mut progress.anomalies),
-            None => body.bytes = (whole && body.decoded).then_some(body.wire_bytes),
-        }
-    }
-
-    fn memory(&self) -> usize {
-        let Message { head, body, trailers, gaps, .. } = &*self.message;
-        let intake = self.progress.intake.as_ref().map_or(0, |intake| intake.memory());
-        let gaps = gaps.capacity() * size_of::<Gap>();
-        head.common().memory() + body.content.capacity() + trailers.memory() + gaps + intake
-    }
-}
-
-/// What was left out or dropped bit by bit is one gap.
-fn note_gap(gaps: &mut Vec<Gap>, gap: Gap) {
-    let goes_on = |last: &&mut Gap| {
-        let is_same = last.missing == gap.missing && last.place == gap.place;
-        is_same && gap.missing != Missing::Unseen && last.offset + last.bytes == gap.offset
-    };
-    if let Some(last) = gaps.last_mut().filter(goes_on) {
-        last.bytes += gap.bytes;
-    } else if gaps.len() < MAX_GAPS {
-        gaps.push(gap);
     }
 }
 
@@ -436,18 +310,4 @@ fn is_last_word(dialogue: &Dialogue, fate: AnswerFate) -> bool {
     let last = dialogue.asks.back().filter(|last| last.progress.over);
     dialogue.requests_lost == Loss::None
         && last.is_some_and(|last| fate == AnswerFate::Answers(last.id))
-}
-
-/// Lets something happen to a message; returns the bytes of memory that it holds afterwards.
-fn read<H: Parse>(
-    message: &mut Message<H>,
-    progress: &mut Progress,
-    rules: &HttpRules,
-    act: impl FnOnce(&mut Reading<'_, H>),
-) -> usize {
-    let mut reading = Reading { message, progress, rules };
-    act(&mut reading);
-    let memory = reading.memory();
-    progress.memory = memory;
-    memory
 }
