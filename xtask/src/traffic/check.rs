@@ -2,8 +2,8 @@
 //!
 //! An exchange of which the capture has all must be there to the byte. One of which bytes were lost
 //! must say so on the side that lost them. No response may be on a request that it does not
-//! answer. After a loss among requests that did not wait for answers, whose answer is whose can't
-//! always be known; halves are counted there, and are no difference.
+//! answer. After a loss on a flow whose client does not wait for answers, whose answer is whose
+//! can't always be known: there the halves of an exchange may come apart, which is counted.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -59,7 +59,10 @@ impl fmt::Display for Report {
             writeln!(out, "{difference}")?;
         }
         let Self { exact, touched, apart, nameless, bodies, differences, .. } = self;
-        write!(out, "{exact} exchanges exact ({bodies} bodies compared), {touched} touched by loss, ")?;
+        write!(
+            out,
+            "{exact} exchanges exact ({bodies} bodies compared), {touched} touched by loss, "
+        )?;
         write!(out, "{apart} apart, {nameless} nameless lines, {differences} differences")
     }
 }
@@ -143,7 +146,10 @@ impl SideLine {
         if part.lost_bytes > 0 {
             let lost = part.lost_bytes;
             let lies = self.state == "complete";
-            return lies.then(|| format!("complete, and {lost} bytes were lost")).into_iter().collect();
+            return lies
+                .then(|| format!("complete, and {lost} bytes were lost"))
+                .into_iter()
+                .collect();
         }
         let Self { head_bytes, headers, body, state, .. } = self;
         let (wire, decoded) = (body.wire_bytes, body.bytes);
@@ -237,8 +243,9 @@ impl Expected {
 
 struct Checker {
     expected: HashMap<String, Expected>,
-    /// Clients of flows that lost something.
+    /// Clients of flows that lost something, and of flows with requests that did not wait.
     lossy: HashSet<SocketAddr>,
+    pipelining: HashSet<SocketAddr>,
     report: Report,
 }
 
@@ -260,17 +267,21 @@ pub(crate) fn check(output: &Path, truth: &Path) -> Result<Report> {
 
 impl Checker {
     fn new(file: &Path) -> Result<Self> {
-        let (mut expected, mut lossy) = (HashMap::new(), HashSet::new());
+        let mut expected = HashMap::new();
+        let (mut lossy, mut pipelining) = (HashSet::new(), HashSet::new());
         for truth in truth::read(file)? {
             let truth = truth?;
             if truth.touched() {
                 lossy.insert(truth.client.into());
             }
+            if truth.pipelined {
+                pipelining.insert(truth.client.into());
+            }
             let token = truth.token.clone();
             let it = Expected { truth, request: false, response: false, exact: false };
             expected.insert(token, it);
         }
-        Ok(Self { expected, lossy, report: Report::default() })
+        Ok(Self { expected, lossy, pipelining, report: Report::default() })
     }
 
     fn line(&mut self, number: u64, line: Line) {
@@ -289,32 +300,36 @@ impl Checker {
         let Some(token) = asked.or(answered) else {
             self.report.nameless += 1;
             if !lossy {
-                self.report.differs(format!("line {number}: of no exchange, on a flow without loss"));
+                self.report
+                    .differs(format!("line {number}: of no exchange, on a flow without loss"));
             }
             return;
         };
         let Some(expected) = self.expected.get_mut(&token) else {
             return self.report.differs(format!("line {number}: {token} was never said"));
         };
-        self.report.bodies += line.response.as_ref().and_then(|it| it.body.crc32()).iter().count() as u64;
+        self.report.bodies +=
+            line.response.as_ref().and_then(|it| it.body.crc32()).iter().count() as u64;
         for difference in expected.compare(&line, lossy) {
             self.report.differs(format!("line {number}: {token}: {difference}"));
         }
     }
 
     fn end(mut self) -> Report {
-        for (token, expected) in &self.expected {
-            let Expected { truth, request, response, exact } = expected;
+        let mut tokens: Vec<_> = self.expected.keys().collect();
+        tokens.sort_unstable();
+        for (token, expected) in tokens.into_iter().filter_map(|it| self.expected.get_key_value(it))
+        {
+            let Expected { truth, request, response, exact, .. } = expected;
+            let client = truth.client.into();
+            let unclear = self.lossy.contains(&client) && self.pipelining.contains(&client);
             if truth.touched() {
                 self.report.touched += 1;
             } else if *exact {
                 self.report.exact += 1;
-            } else if *request && *response && self.lossy.contains(&truth.client.into()) {
+            } else if *request && *response && unclear {
                 self.report.apart += 1;
-                if !truth.pipelined {
-                    self.report.differs(format!("{token}: in halves"));
-                }
-            } else if !*request || !*response {
+            } else {
                 self.report.differs(format!("{token}: did not come out whole"));
             }
         }

@@ -88,7 +88,8 @@ impl End {
     pub(super) fn acknowledged(&mut self, ack: u64, pure: bool) -> Option<Range<u64>> {
         if ack > self.acked {
             let recovering = self.acked < self.recovering_until;
-            self.window = (self.window + ack - self.acked).min(LARGEST_WINDOW_BYTES.max(2 * self.mss));
+            self.window =
+                (self.window + ack - self.acked).min(LARGEST_WINDOW_BYTES.max(2 * self.mss));
             self.acked = ack;
             self.sent = self.sent.max(ack);
             self.outbox.forget(ack);

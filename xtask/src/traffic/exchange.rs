@@ -140,11 +140,8 @@ impl Planner {
         let bytes = self.sizes.draw(rng);
         let chunked = rng.f64() < self.mix.chunked;
         let gzip = matter == Matter::Text && rng.f64() < self.mix.gzip;
-        let content = if gzip {
-            self.arena.gzip(rng, bytes)
-        } else {
-            self.arena.plain(rng, matter, bytes)
-        };
+        let content =
+            if gzip { self.arena.gzip(rng, bytes) } else { self.arena.plain(rng, matter, bytes) };
         Body { content, chunked, gzip }
     }
 }
@@ -245,8 +242,7 @@ fn planned(mut head: Head, body: Option<Body>) -> Planned {
     head.text.push_str("\r\n");
     let mut message = Message::default();
     message.own(head.text.as_bytes());
-    let mut part =
-        Part { head_bytes: message.len(), headers: head.headers, ..Part::default() };
+    let mut part = Part { head_bytes: message.len(), headers: head.headers, ..Part::default() };
     if let Some(body) = body {
         part.wire_bytes = body.content.wire_bytes;
         part.bytes = body.content.bytes;

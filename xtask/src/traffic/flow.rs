@@ -67,7 +67,10 @@ pub(super) enum What {
     Passes(Packet),
     Arrives(Packet),
     AckIsDue(Side),
-    TimesOut { side: Side, acked: u64 },
+    TimesOut {
+        side: Side,
+        acked: u64,
+    },
     Asks,
     Answers,
 }
@@ -335,7 +338,8 @@ impl Flow {
         let end = self.end_mut(side);
         end.unacknowledged = 0;
         let last = end.outbox.end();
-        let (push, ack, len) = (range.end == last && !range.is_empty(), end.has, range.end - range.start);
+        let (push, ack, len) =
+            (range.end == last && !range.is_empty(), end.has, range.end - range.start);
         let is_data = range.start < last && len > 0;
         let mut packet = Packet { from: side, range, ack, push, unseen: false, lost: false };
         let now_ns = shared.now_ns;
@@ -357,7 +361,9 @@ impl Flow {
                 match self.rng.u8(..3) {
                     0 => return, // lost before
                     1 => packet.lost = true,
-                    _ => shared.after(passes_ns + 10 * US, self.number, What::Passes(packet.clone())),
+                    _ => {
+                        shared.after(passes_ns + 10 * US, self.number, What::Passes(packet.clone()))
+                    }
                 }
             } else if roll < mix.loss + mix.retransmission + mix.reordering {
                 let full = u64::from(mix.segment_bytes) + 66;

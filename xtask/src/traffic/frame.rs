@@ -35,8 +35,7 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let file =
-            File::create(path).with_context(|| format!("can't write {}", path.display()))?;
+        let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
         let mut head = MAGIC.to_le_bytes().to_vec();
         head.extend(2_u16.to_le_bytes());
         head.extend(4_u16.to_le_bytes());
@@ -57,8 +56,7 @@ impl Capture {
     }
 
     pub(super) fn write(&mut self, time_ns: u64, segment: &Segment, payload: &[u8]) -> Result<()> {
-        let mut tcp =
-            TcpHeader::new(segment.from.port(), segment.to.port(), segment.seq, 0xfaf0);
+        let mut tcp = TcpHeader::new(segment.from.port(), segment.to.port(), segment.seq, 0xfaf0);
         tcp.acknowledgment_number = segment.ack.unwrap_or_default();
         tcp.ack = segment.ack.is_some();
         (tcp.syn, tcp.fin, tcp.psh) = (segment.syn, segment.fin, segment.push);

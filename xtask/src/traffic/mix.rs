@@ -41,7 +41,7 @@ pub(crate) struct Mix {
     #[arg(long, value_name = "SIZE", default_value = "20MB", value_parser = bytes)]
     pub(super) largest: u64,
     /// Mean of bodies before compression; most are much smaller, few much larger
-    #[arg(long, value_name = "SIZE", default_value = "10KB", value_parser = bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "9.8KB", value_parser = bytes)]
     pub(super) mean: u64,
     /// Segments with data that overtake each other on the way
     #[arg(long, value_name = "SHARE", default_value_t = 0.001, value_parser = share)]

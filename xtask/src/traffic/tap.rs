@@ -116,7 +116,8 @@ impl Flow {
         let is_over = |pending: &Pending| {
             pending.response.as_ref().is_some_and(|response| response.end <= offset)
         };
-        while let Some(request) = self.pending.front().filter(|it| is_over(it)).map(|it| &it.request)
+        while let Some(request) =
+            self.pending.front().filter(|it| is_over(it)).map(|it| &it.request)
         {
             // The acknowledgement of it may be among what the capture lacks.
             self.lose(Side::Client, request.end);
