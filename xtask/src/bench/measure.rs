@@ -33,13 +33,13 @@ pub(super) enum Stdout {
 pub(super) fn cost(command: &mut Command, stdout: &Stdout) -> Result<Cost> {
     let stdout = match stdout {
         Stdout::Nowhere => Stdio::null(),
-        Stdout::File(path) => File::create(path)
-            .with_context(|| format!("can't write {}", path.display()))?
-            .into(),
+        Stdout::File(path) => {
+            File::create(path).with_context(|| format!("can't write {}", path.display()))?.into()
+        }
     };
     command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
     let begin = Instant::now();
-    let mut child = command.spawn().with_context(|| format!("can't run `{}`", command.line()))?;
+    let child = command.spawn().with_context(|| format!("can't run `{}`", command.line()))?;
     let used = child.wait4().with_context(|| format!("can't wait for `{}`", command.line()))?;
     let wall = begin.elapsed();
     if !used.status.success() {

@@ -20,40 +20,25 @@ const BLOCKS: [usize; 7] = [4096, 2048, 1024, 512, 256, 128, 64];
 /// Different blocks of each size.
 const VARIANTS: usize = 8;
 
-/// Words of a page or of an API's answer; what is rare is long.
-const WORDS: [&str; 32] = [
-    "<div class=\"card\">",
-    "</div>\n",
-    "<a href=\"/item/",
-    "\">",
-    "</a>",
-    "\"id\": ",
-    "\"name\": ",
-    "\"price\": ",
-    "true",
-    "false",
-    "null",
-    ", ",
-    "{",
-    "}",
-    "[",
-    "]",
-    "the ",
-    "of ",
-    "and ",
-    "to ",
-    "in ",
+/// Pieces of a page or of an API's answer. Each is closed in itself: those who parse what they see
+/// shall not have to climb trees that nobody plants.
+const PHRASES: [&str; 16] = [
+    "<div class=\"card\"><a href=\"/item/",
+    "\">Read more</a></div>\n",
+    "<p>The window of a segment is what its receiver has room for.</p>\n",
+    "{\"id\": 4711, \"name\": \"lamp\", \"price\": 19.90, \"stock\": true},\n",
+    "{\"id\": 815, \"name\": \"chair\", \"price\": 49.00, \"stock\": null},\n",
+    ".card { margin: 0 auto; padding: 4px 8px; }\n",
+    "function next(page) { return page + 1; }\n",
+    "const items = document.querySelectorAll('.card');\n",
     "measure ",
     "kernel ",
     "packet ",
-    "window ",
-    "segment ",
     "exchange ",
-    "function(",
-    ") { return ",
-    "; }\n",
-    "margin: 0 auto;\n",
-    "<p>",
+    "of the ",
+    "and ",
+    "in a ",
+    "is ",
 ];
 
 /// A part of a body: in the arena, or of its own.
@@ -111,8 +96,8 @@ impl Arena {
     pub(super) fn new(rng: &mut Rng) -> Result<Self> {
         let mut bytes = Vec::with_capacity(TEXT_BYTES + NOISE_BYTES + (1 << 18));
         while bytes.len() < TEXT_BYTES {
-            match rng.choice(WORDS) {
-                Some(word) if rng.u8(..) > 40 => bytes.extend(word.as_bytes()),
+            match rng.choice(PHRASES) {
+                Some(phrase) if rng.u8(..) > 40 => bytes.extend(phrase.as_bytes()),
                 _ => bytes.extend(rng.u32(..100_000).to_string().as_bytes()),
             }
         }

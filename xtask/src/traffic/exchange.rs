@@ -18,7 +18,7 @@ const KINDS: [(&str, &str, Matter); 8] = [
     ("json", "application/json", Matter::Text),
     ("js", "application/javascript", Matter::Text),
     ("css", "text/css", Matter::Text),
-    ("svg", "image/svg+xml", Matter::Text),
+    ("txt", "text/plain", Matter::Text),
     ("png", "image/png", Matter::Noise),
     ("webp", "image/webp", Matter::Noise),
     ("woff2", "font/woff2", Matter::Noise),

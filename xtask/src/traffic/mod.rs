@@ -108,3 +108,8 @@ pub(crate) fn make(file: &Path, truth: &Path, making: &Making) -> Result<Summary
     let shared = Shared::new(planner, goal, Capture::create(file)?, Truths::create(truth)?);
     world::run(shared, &mut rng)
 }
+
+/// How many exchanges a truth has.
+pub(crate) fn count(truth: &Path) -> Result<usize> {
+    Ok(truth::read(truth)?.count())
+}
