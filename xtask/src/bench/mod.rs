@@ -2,8 +2,13 @@
 //!
 //! What it prints is Markdown, for `docs/bench/NAME.md`, under a line that says by which machine.
 
+mod beside;
 mod flows;
+mod folder;
+mod lab;
 mod ledger;
+mod live;
+mod load;
 mod measure;
 mod read;
 mod report;
@@ -22,12 +27,15 @@ pub(crate) enum Benchmark {
     Flows(flows::Options),
     /// A large capture file, beside tcpdump, httpry, ngrep, tcpflow and tshark
     Read(read::Options),
+    /// A server at full load, beside tcpdump and httpry (root)
+    Live(live::Options),
 }
 
 pub(crate) fn bench(benchmark: &Benchmark) -> Result<()> {
     match benchmark {
         Benchmark::Flows(options) => flows::bench(options),
         Benchmark::Read(options) => read::bench(options),
+        Benchmark::Live(options) => live::bench(options),
     }
 }
 

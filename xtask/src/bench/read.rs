@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
+use super::folder::Folder;
 use super::ledger::Ledger;
 use super::measure::{Cost, Stdout, cost, median};
 use super::report::{Bar, Report, digits};
@@ -180,27 +181,14 @@ impl Reader {
     }
 }
 
-/// Where things lie while it runs; removed with all that is in it.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("bench: can't remove {}: {error}", self.0.display());
-        }
-    }
-}
-
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
     let agent = run::build()?;
-    let folder = options.folder.join(format!("capture-bench-{}", std::process::id()));
-    fs::create_dir(&folder).with_context(|| format!("can't make {}", folder.display()))?;
-    let folder = Folder(folder);
+    let folder = Folder::new(&options.folder)?;
     let capture = match &options.capture {
         Some(capture) => capture.clone(),
         None => {
-            let capture = folder.0.join("traffic.pcap");
+            let capture = folder.path().join("traffic.pcap");
             traffic::make(&capture, &traffic::truth_of(&capture), &options.making)?;
             capture
         }
@@ -212,11 +200,11 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         cost(Command::new("cat").arg(&capture), &Stdout::Nowhere)?;
         for reader in readers.iter_mut().filter(|reader| round < reader.rounds) {
             eprintln!("bench: round {} of {}: {}", round + 1, options.rounds, reader.name);
-            reader.costs.push(reader.run(&agent, &capture, &folder.0)?);
+            reader.costs.push(reader.run(&agent, &capture, folder.path())?);
             if reader.is_ours() {
-                hold(&output(&folder.0), &traffic::truth_of(&capture))?;
+                hold(&output(folder.path()), &traffic::truth_of(&capture))?;
             }
-            clear(&folder.0)?;
+            clear(folder.path())?;
         }
     }
     report(options, &capture, &readers)
@@ -242,7 +230,7 @@ fn clear(folder: &Path) -> Result<()> {
 /// In a process of its own: see [`measure`](super::measure).
 fn hold(output: &Path, truth: &Path) -> Result<()> {
     Ledger::of(output)?.balances()?;
-    let mut check = Command::new(std::env::current_exe()?);
+    let mut check = Command::new("/proc/self/exe");
     check.args(["traffic", "--check"]).args([output, truth]).read().map(drop)
 }
 

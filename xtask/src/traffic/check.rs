@@ -120,7 +120,7 @@ struct Header {
 
 #[derive(Deserialize)]
 struct BodyLine {
-    wire_bytes: u64,
+    wire_bytes: Option<u64>,
     bytes: Option<u64>,
     text: Option<String>,
     base64: Option<String>,
@@ -166,7 +166,9 @@ impl SideLine {
         must(headers.len() == part.headers, &|| {
             format!("{} headers, not {}", headers.len(), part.headers)
         });
-        must(wire == part.wire_bytes, &|| format!("body of {wire} bytes, not {}", part.wire_bytes));
+        must(wire == Some(part.wire_bytes), &|| {
+            format!("body of {wire:?} bytes, not {}", part.wire_bytes)
+        });
         must(decoded == Some(part.bytes), &|| {
             format!("decoded body of {decoded:?} bytes, not {}", part.bytes)
         });
