@@ -30,6 +30,7 @@ pub(super) struct Beside {
 
 /// What it took and said.
 pub(super) struct Ended {
+    pub(super) success: bool,
     /// Processor time since it was [marked](Beside::mark).
     pub(super) cpu: Duration,
     pub(super) resident_bytes: u64,
@@ -104,9 +105,15 @@ impl Beside {
         let said = self.reader.take().map(JoinHandle::join);
         ensure!(said.is_some_and(|said| said.is_ok()), "nobody read what `{}` said", self.line);
         let stderr = self.said();
-        ensure!(used.status.success(), "`{}`: {}: {stderr}", self.line, used.status);
+        // Some have a status of their own for what stopped them.
+        ensure!(used.status.code().is_some(), "`{}`: {}: {stderr}", self.line, used.status);
         let cpu = (used.rusage.utime + used.rusage.stime).saturating_sub(self.cpu_before);
-        Ok(Ended { cpu, resident_bytes: used.rusage.maxrss, stderr })
+        Ok(Ended {
+            success: used.status.success(),
+            cpu,
+            resident_bytes: used.rusage.maxrss,
+            stderr,
+        })
     }
 }
 

@@ -57,8 +57,9 @@ impl Ledger {
         equal("segments received", received, places)?;
         equal("segments handed over", handed_over, received)?;
         let flows = self.0.get("flows").context("no flows in the ledger")?;
-        let (opened, active) = sum(flows, "opened", &[])?;
         let closed = flows.get("closed").map_or(0, numbers);
+        let (opened, active) =
+            (self.number(&["flows", "opened"])?, self.number(&["flows", "active"])?);
         equal("flows opened", opened, active + closed)?;
         let made = self.number(&["exchanges", "made"])?;
         let dropped = self.number(&["exchanges", "dropped"])?;

@@ -133,7 +133,9 @@ impl Contestant {
         let known = |figure: f64| if figure.is_nan() { String::new() } else { digits(figure) };
         let per_second = median(self.runs.iter().map(|run| run.counted.per_second()));
         let remark = match self.name {
-            TCPDUMP => format!("lost {:.0} % of packets", 100.0 * median(ended().map(lost_share))),
+            TCPDUMP | HTTPRY => {
+                format!("lost {:.0} % of packets", 100.0 * median(ended().map(lost_share)))
+            }
             _ if self.is_ours() => {
                 let whole = self.runs.iter().filter(|run| run.fault.is_none()).count();
                 format!("all exchanges in {whole} of {} runs", self.runs.len())
@@ -153,14 +155,16 @@ impl Contestant {
     }
 }
 
-/// What tcpdump says that the kernel has dropped, of what it should have seen.
+/// What tcpdump and httpry say that the kernel has dropped, of what they should have seen.
 fn lost_share(ended: &Ended) -> f64 {
+    let words: Vec<_> = ended.stderr.split_whitespace().collect();
     let number = |what: &str| {
-        let line = ended.stderr.lines().find(|line| line.contains(what))?;
-        line.split(' ').next()?.parse::<f64>().ok()
+        let found = words.windows(3).find(|window| {
+            matches!(window, [_, packets, is] if packets.starts_with("packet") && is.starts_with(what))
+        });
+        found.and_then(|window| window.first()?.parse::<f64>().ok()).unwrap_or(f64::NAN)
     };
-    let lost = number("packets dropped by kernel").unwrap_or(f64::NAN);
-    lost / number("packets received by filter").unwrap_or(f64::NAN)
+    number("dropped") / number("received")
 }
 
 struct Bench<'a> {
@@ -219,6 +223,7 @@ impl Bench<'_> {
         let counted = wrk(self.lab, self.nginx, seconds)?;
         let ended = beside.stop()?;
         let fault = match contestant.is_ours() {
+            true if !ended.success => Some(ended.stderr.clone()),
             true => hold(&out, &counted).err().map(|error| format!("{error:#}")),
             false => None,
         };
@@ -314,5 +319,23 @@ fn report(options: &Options, contestants: &[Contestant], long: Option<Outcome>) 
     match fault {
         Some(fault) => bail!("{fault}"),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_of_their_losses() {
+        let share = |stderr: &str| {
+            let (cpu, resident_bytes, success) = (Duration::ZERO, 0, true);
+            lost_share(&Ended { success, cpu, resident_bytes, stderr: stderr.to_owned() })
+        };
+        let tcpdump =
+            "90 packets captured\n100 packets received by filter\n10 packets dropped by kernel\n";
+        let httpry = "400 packets received, 100 packets dropped, 200 http packets parsed\n";
+        assert_eq!((share(tcpdump), share(httpry)), (0.1, 0.25));
+        assert!(share("").is_nan());
     }
 }
