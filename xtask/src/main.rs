@@ -14,6 +14,7 @@ mod run;
 mod setup;
 mod test;
 mod tool;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Verb {
     /// Measure what the project promises, and show each figure beside its bar
     #[command(subcommand)]
     Bench(bench::Benchmark),
+    /// Make a capture file with the truth beside it, or hold the agent's output to the truth
+    Traffic(traffic::Options),
     /// Format check, clippy, and cargo-deny where it is installed
     Lint,
     /// Run a fuzz target, from the corpus in the repository on
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::toolchain(setup::Report::Everything).map(drop),
         Verb::Build => run::build().map(drop),
         Verb::Bench(benchmark) => bench::bench(&benchmark),
+        Verb::Traffic(options) => traffic::traffic(&options),
         Verb::Lint => lint::lint(),
         Verb::Fuzz(options) => fuzz::fuzz(&options),
     };

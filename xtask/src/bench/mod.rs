@@ -2,7 +2,16 @@
 //!
 //! What it prints is Markdown, for `docs/bench/NAME.md`, under a line that says by which machine.
 
+mod beside;
 mod flows;
+mod folder;
+mod lab;
+mod ledger;
+mod live;
+mod load;
+mod measure;
+mod read;
+mod report;
 
 use std::fs;
 use std::process::Command;
@@ -16,16 +25,29 @@ use crate::tool::Tool as _;
 pub(crate) enum Benchmark {
     /// The engine with very many flows: room, stalls, time and allocations
     Flows(flows::Options),
+    /// A large capture file, beside tcpdump, httpry, ngrep, tcpflow and tshark
+    Read(read::Options),
+    /// A server at full load, beside tcpdump and httpry (root)
+    Live(live::Options),
 }
 
 pub(crate) fn bench(benchmark: &Benchmark) -> Result<()> {
     match benchmark {
         Benchmark::Flows(options) => flows::bench(options),
+        Benchmark::Read(options) => read::bench(options),
+        Benchmark::Live(options) => live::bench(options),
     }
 }
 
 /// Says when, by which machine and of which state of the code the figures are.
 fn conditions() -> Result<()> {
+    for (name, fact) in facts()? {
+        println!("- {name}: {fact}");
+    }
+    Ok(())
+}
+
+fn facts() -> Result<Vec<(String, String)>> {
     let read = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).read();
     let facts = [
         ("date", read("date", &["-u", "+%F"])?),
@@ -35,10 +57,22 @@ fn conditions() -> Result<()> {
         // Not every copy of the sources is a clone.
         ("commit", read("git", &["describe", "--always", "--dirty"]).unwrap_or_default()),
     ];
-    for (name, fact) in facts {
-        println!("- {name}: {}", fact.trim());
-    }
-    Ok(())
+    Ok(facts.into_iter().map(|(name, fact)| (name.to_owned(), fact.trim().to_owned())).collect())
+}
+
+/// How busy the machine is.
+fn load() -> Result<String> {
+    let known = fs::read_to_string("/proc/loadavg")?;
+    let load = known.split(' ').next().unwrap_or_default();
+    Ok(format!("{load} on average over the last minute"))
+}
+
+/// Versions of packages, as the system's package manager knows them.
+fn versions(packages: &[&str]) -> (String, String) {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat", "${Package} ${Version}, "]).args(packages);
+    let known = query.read().unwrap_or_else(|_| "unknown".to_owned());
+    ("beside".to_owned(), known.trim_end_matches(", ").to_owned())
 }
 
 fn processor() -> Result<String> {

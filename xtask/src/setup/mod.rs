@@ -84,9 +84,30 @@ const SERVERS_AND_CLIENTS: [(&str, &str); 10] = [
     ("/usr/lib/python3/dist-packages/zstandard/__init__.py", "python3-zstandard"),
 ];
 
+/// What benchmarks measure the agent beside, and what makes the load.
+const PEERS: [(&str, &str); 8] = [
+    ("tcpdump", "tcpdump"),
+    ("httpry", "httpry"),
+    ("ngrep", "ngrep"),
+    ("tcpflow", "tcpflow"),
+    ("tshark", "tshark"),
+    ("nginx", "nginx"),
+    ("wrk", "wrk"),
+    ("ip", "iproute2"),
+];
+
 /// Installs what the end-to-end tests need and this machine lacks.
 pub(crate) fn servers_and_clients(privileges: &Privileges) -> Result<()> {
-    let missing: Vec<_> = SERVERS_AND_CLIENTS
+    programs(&SERVERS_AND_CLIENTS, "the end-to-end tests", privileges)
+}
+
+/// Installs what benchmarks need and this machine lacks.
+pub(crate) fn peers(privileges: &Privileges) -> Result<()> {
+    programs(&PEERS, "benchmarks", privileges)
+}
+
+fn programs(needed: &[(&str, &str)], purpose: &str, privileges: &Privileges) -> Result<()> {
+    let missing: Vec<_> = needed
         .iter()
         .filter(|(program, _)| find(program).is_none())
         .map(|(_, package)| *package)
@@ -94,5 +115,5 @@ pub(crate) fn servers_and_clients(privileges: &Privileges) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    packages::install(&missing, "the end-to-end tests", privileges)
+    packages::install(&missing, purpose, privileges)
 }

@@ -1,0 +1,29 @@
+//! Where things lie while a benchmark runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// Removed when dropped, with all that is in it.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new(within: &Path) -> Result<Self> {
+        let path = within.join(format!("capture-bench-{}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("can't make {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("bench: can't remove {}: {error}", self.0.display());
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! `cargo xtask bench read`: a capture of 1.2 GB in the page cache, beside what a user would pick
+//! instead.
+//!
+//! All take turns, so that a slow minute of the machine is everybody's. A ratio is of one round;
+//! the median of those is told. The agent's output is held to the truth, and its ledger to its
+//! sums, each time; without that there is no figure.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::folder::Folder;
+use super::ledger::Ledger;
+use super::measure::{Cost, Stdout, cost, median};
+use super::report::{Bar, Report, digits};
+use super::{facts, load, versions};
+use crate::privileges::Privileges;
+use crate::tool::Tool as _;
+use crate::traffic::{self, Making};
+use crate::{run, setup};
+
+/// What is slow is run less often.
+const SLOW_ROUNDS: u32 = 3;
+const WALL: fn(&Cost) -> Duration = |cost| cost.wall;
+const CPU: fn(&Cost) -> Duration = |cost| cost.cpu;
+const FLOOR: &str = "reading alone";
+const TCPDUMP: &str = "tcpdump";
+const ONE: &str = "capture-agent, one thread";
+const AGAIN: &str = "the same again";
+const ALL: &str = "capture-agent";
+const HTTPRY: &str = "httpry";
+const TCPFLOW: &str = "tcpflow";
+const TSHARK: &str = "tshark";
+const MIB: f64 = 1_048_576.0;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Rounds; tcpflow and tshark take part in three of them
+    #[arg(long, value_name = "N", default_value_t = 7,
+          value_parser = clap::value_parser!(u32).range(i64::from(SLOW_ROUNDS)..))]
+    rounds: u32,
+    /// A capture that `cargo xtask traffic` has made, instead of one that is made now
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bytes", "exchanges", "seed"])]
+    capture: Option<PathBuf>,
+    /// Where captures and outputs go: twice the size of the capture, and as much again for tcpflow
+    #[arg(long, value_name = "FOLDER", default_value_os_t = std::env::temp_dir())]
+    folder: PathBuf,
+    /// Without the slow ones
+    #[arg(long)]
+    quick: bool,
+    /// Print the figures, and don't keep them under docs/bench
+    #[arg(long)]
+    dry: bool,
+    #[command(flatten)]
+    making: Making,
+}
+
+/// One that reads the capture. In its words, `FILE` is the capture, `OUT` a file to write and `DIR`
+/// a folder.
+struct Reader {
+    name: &'static str,
+    words: Vec<&'static str>,
+    /// Whether what it has to say goes to standard output.
+    speaks: bool,
+    rounds: u32,
+    costs: Vec<Cost>,
+}
+
+const OURS: &str = "capture-agent";
+const EVENTS: [&str; 6] =
+    [OURS, "read", "FILE", "--quiet", "--events=exchange,stats", "--output=OUT"];
+
+/// All that take part, and where they stand in the list.
+fn readers(rounds: u32, quick: bool, threads: bool) -> Vec<Reader> {
+    let ours = |name, more: &[&'static str]| {
+        let words = EVENTS.into_iter().chain(more.iter().copied()).collect();
+        Reader { name, words, speaks: false, rounds, costs: Vec::new() }
+    };
+    let peer = |name, speaks, words: &[&'static str]| Reader {
+        name,
+        words: words.to_vec(),
+        speaks,
+        rounds,
+        costs: Vec::new(),
+    };
+    let one: &[&str] = if threads { &["--threads=1"] } else { &[] };
+    let mut readers = vec![
+        peer(FLOOR, true, &["cat", "FILE"]),
+        peer(TCPDUMP, false, &["tcpdump", "-r", "FILE", "-w", "/dev/null"]),
+        ours(ONE, one),
+        ours(AGAIN, one),
+        peer(HTTPRY, false, &["httpry", "-q", "-r", "FILE", "-o", "OUT"]),
+        peer(
+            "ngrep",
+            true,
+            &["ngrep", "-q", "-W", "byline", "-I", "FILE", "^(GET|POST|HEAD|HTTP)", "tcp port 80"],
+        ),
+    ];
+    if threads {
+        readers.insert(4, ours(ALL, &[]));
+    }
+    if !quick {
+        let slow = |reader| Reader { rounds: rounds.min(SLOW_ROUNDS), ..reader };
+        let tcpflow = ["tcpflow", "-q", "-r", "FILE", "-e", "http", "-a", "-o", "DIR"];
+        let tshark = [
+            "tshark",
+            "-n",
+            "-r",
+            "FILE",
+            "-Y",
+            "http",
+            "-T",
+            "fields",
+            "-e",
+            "frame.time_epoch",
+            "-e",
+            "ip.src",
+            "-e",
+            "ip.dst",
+            "-e",
+            "tcp.stream",
+            "-e",
+            "http.request.line",
+            "-e",
+            "http.response.line",
+        ];
+        readers.push(slow(peer(TCPFLOW, false, &tcpflow)));
+        readers.push(slow(peer(TSHARK, true, &tshark)));
+    }
+    readers
+}
+
+impl Reader {
+    fn is_ours(&self) -> bool {
+        self.words.first() == Some(&OURS)
+    }
+
+    fn run(&self, agent: &Path, capture: &Path, folder: &Path) -> Result<Cost> {
+        let out = folder.join("out");
+        let (capture, written) = (capture.display().to_string(), output(folder));
+        let mut words = self.words.iter().map(|word| match *word {
+            OURS => agent.display().to_string(),
+            "DIR" => folder.join("flows").display().to_string(),
+            word => word.replace("FILE", &capture).replace("OUT", &written.display().to_string()),
+        });
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        cost(&mut command, &if self.speaks { Stdout::File(out) } else { Stdout::Nowhere })
+    }
+
+    fn line(&self) -> String {
+        let redirect = if self.speaks { " > OUT" } else { "" };
+        let quoted = |word: &&str| match word.contains([' ', '(']) {
+            true => format!("'{}'", word.replace('|', "\\|")),
+            false => word.to_string(),
+        };
+        let words: Vec<_> = self.words.iter().map(quoted).collect();
+        format!("`{}{redirect}`", words.join(" "))
+    }
+
+    fn wall(&self) -> f64 {
+        median(self.costs.iter().map(|cost| cost.wall.as_secs_f64()))
+    }
+
+    fn cpu(&self) -> f64 {
+        median(self.costs.iter().map(|cost| cost.cpu.as_secs_f64()))
+    }
+
+    fn resident_mib(&self) -> f64 {
+        self.costs.iter().map(|cost| cost.resident_bytes as f64 / MIB).fold(0.0, f64::max)
+    }
+
+    /// How many times as much it took as another, in the rounds of both.
+    fn times(&self, other: &Self, what: fn(&Cost) -> Duration) -> f64 {
+        let pairs = self.costs.iter().zip(&other.costs);
+        median(pairs.map(|(own, other)| what(own).as_secs_f64() / what(other).as_secs_f64()))
+    }
+}
+
+pub(crate) fn bench(options: &Options) -> Result<()> {
+    setup::peers(&Privileges::own()?)?;
+    let agent = run::build()?;
+    let folder = Folder::new(&options.folder)?;
+    let capture = match &options.capture {
+        Some(capture) => capture.clone(),
+        None => {
+            let capture = folder.path().join("traffic.pcap");
+            traffic::make(&capture, &traffic::truth_of(&capture), &options.making)?;
+            capture
+        }
+    };
+    let help = Command::new(&agent).args(["read", "--help"]).read()?;
+    let mut readers = readers(options.rounds, options.quick, help.contains("--threads"));
+    for round in 0..options.rounds {
+        // Into the page cache, whatever was written in between.
+        cost(Command::new("cat").arg(&capture), &Stdout::Nowhere)?;
+        for reader in readers.iter_mut().filter(|reader| round < reader.rounds) {
+            eprintln!("bench: round {} of {}: {}", round + 1, options.rounds, reader.name);
+            reader.costs.push(reader.run(&agent, &capture, folder.path())?);
+            if reader.is_ours() {
+                hold(&output(folder.path()), &traffic::truth_of(&capture))?;
+            }
+            clear(folder.path())?;
+        }
+    }
+    report(options, &capture, &readers)
+}
+
+fn output(folder: &Path) -> PathBuf {
+    folder.join("out.jsonl")
+}
+
+/// Removes outputs, so that nobody pays for the room of another's.
+fn clear(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if !entry.file_name().to_string_lossy().starts_with("traffic.") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// In a process of its own: see [`measure`](super::measure).
+fn hold(output: &Path, truth: &Path) -> Result<()> {
+    Ledger::of(output)?.balances()?;
+    let mut check = Command::new("/proc/self/exe");
+    check.args(["traffic", "--check"]).args([output, truth]).read().map(drop)
+}
+
+fn report(options: &Options, capture: &Path, readers: &[Reader]) -> Result<()> {
+    let mut facts = facts()?;
+    facts.push(versions(&["tcpdump", "httpry", "ngrep", "tcpflow", "tshark"]));
+    let size = fs::metadata(capture)?.len() as f64 / 1e9;
+    let exchanges = traffic::count(&traffic::truth_of(capture))?;
+    facts.push(("capture".to_owned(), format!("{size:.2} GB, {exchanges} exchanges, page cache")));
+    facts.push(("load".to_owned(), load()?));
+    let mut report = Report::new("read", "Reading a large capture file", &facts);
+    report.paragraph(
+        "`cargo xtask bench read`. Medians; ratios are to tcpdump, which only copies, in the same \
+         round. Each of our outputs had every exchange to the byte, and its ledger balanced.",
+    );
+    let named = |name: &str| readers.iter().find(|reader| reader.name == name);
+    let (Some(tcpdump), Some(ours)) = (named(TCPDUMP), named(ONE)) else {
+        bail!("nobody to compare with");
+    };
+    let rows: Vec<_> = readers
+        .iter()
+        .map(|reader| {
+            vec![
+                reader.name.to_owned(),
+                digits(reader.wall()),
+                digits(reader.times(tcpdump, WALL)),
+                digits(reader.cpu()),
+                digits(reader.times(tcpdump, CPU)),
+                digits(reader.resident_mib()),
+                reader.costs.len().to_string(),
+                reader.line(),
+            ]
+        })
+        .collect();
+    let head = ["", "s", "ratio", "CPU s", "ratio", "most resident, MiB", "rounds", "command"];
+    report.table(&head, &rows);
+    let mut bars = vec![
+        Bar::at_most("one thread, to tcpdump's copy", ours.times(tcpdump, WALL), 1.0, ""),
+        Bar::at_most("the same by processor time", ours.times(tcpdump, CPU), 1.0, ""),
+        Bar::at_most("resident", ours.resident_mib(), 100.0, " MiB"),
+    ];
+    for (name, least) in [(HTTPRY, 2.0), (TCPFLOW, 25.0), (TSHARK, 50.0)] {
+        if let Some(peer) = named(name) {
+            bars.push(Bar::at_least(format!("{name} to us"), peer.times(ours, WALL), least, ""));
+        }
+    }
+    report.bars(&bars);
+    if let Some(again) = named(AGAIN) {
+        let noise = |what| digits(100.0 * (again.times(ours, what) - 1.0).abs());
+        report.paragraph(format_args!(
+            "Noise, by the same agent twice in each round: {} % of the time, {} % of the processor \
+             time.",
+            noise(WALL),
+            noise(CPU)
+        ));
+    }
+    report.end(!options.dry)
+}
