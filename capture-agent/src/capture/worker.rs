@@ -82,8 +82,11 @@ struct Work {
 
 impl Work {
     fn run(mut self) -> Result<(), LiveError> {
+        let captured = self.capture();
+        // Nothing is seen any more that could be missed while the outputs catch up.
+        self.sink.way.wait_for_room();
         // A reader that has failed has nothing more to give.
-        let worked = self.capture().and_then(|()| self.drain());
+        let worked = captured.and_then(|()| self.drain());
         self.engine.finish(&mut self.sink);
         self.sink.way.flush();
         self.publish();

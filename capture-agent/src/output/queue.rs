@@ -1,12 +1,14 @@
-//! The way from the capture to the outputs when it is live: a queue that never pushes back.
+//! The way from the capture to the outputs when it is live: a queue that never pushes back, until
+//! the capture is over and nobody is held up by that.
 //!
 //! Invariants: an event is written, or counted as dropped; what is queued takes no more than
 //! [`MAX_QUEUED_EVENTS`] and [`MAX_QUEUED_BYTES`], beside the batches that are being gathered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::{OutputError, Outputs};
@@ -17,11 +19,16 @@ pub const MAX_QUEUED_EVENTS: usize = 64 << 10;
 /// Most bytes of events in the queue: bodies are what fills memory when a disk is slow.
 pub const MAX_QUEUED_BYTES: usize = 256 << 20;
 
+/// How often a sender that waits for room looks for some.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// What is in the queue.
 #[derive(Debug, Default)]
 struct Queued {
     events: AtomicUsize,
     bytes: AtomicUsize,
+    /// Whether the writer has gone: there will be no more room.
+    is_closed: AtomicBool,
 }
 
 impl Queued {
@@ -35,6 +42,17 @@ impl Queued {
             self.give_back(batch.events.len(), batch.bytes);
         }
         fits
+    }
+
+    /// Takes room for a batch, and waits for it unless there will never be enough.
+    fn wait(&self, batch: &Batch) -> bool {
+        while !self.take(batch) {
+            if batch.bytes > MAX_QUEUED_BYTES || self.is_closed.load(Ordering::Acquire) {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+        true
     }
 
     fn give_back(&self, events: usize, bytes: usize) {
@@ -53,6 +71,7 @@ pub struct Sender {
     queued: Arc<Queued>,
     batch: Batch,
     dropped: Dropped,
+    waits: bool,
 }
 
 impl Sender {
@@ -63,7 +82,7 @@ impl Sender {
     }
 
     fn new(channel: mpsc::Sender<Batch>, queued: Arc<Queued>) -> Self {
-        Self { channel, queued, batch: Batch::default(), dropped: Dropped::default() }
+        Self { channel, queued, batch: Batch::default(), dropped: Dropped::default(), waits: false }
     }
 
     /// Sends an event.
@@ -74,13 +93,20 @@ impl Sender {
         }
     }
 
+    /// From now on waits for room instead of dropping what finds none: nothing is seen any more that
+    /// could be missed meanwhile.
+    pub fn wait_for_room(&mut self) {
+        self.waits = true;
+    }
+
     /// Queues what was sent, or counts it as dropped where there is no room.
     pub fn flush(&mut self) {
         if self.batch.is_empty() {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        if !self.queued.take(&batch) {
+        let has_room = if self.waits { self.queued.wait(&batch) } else { self.queued.take(&batch) };
+        if !has_room {
             self.drop_events(&batch.events);
         } else if let Err(mpsc::SendError(batch)) = self.channel.send(batch) {
             // The writer has gone; its own result says why.
@@ -99,15 +125,11 @@ impl Sender {
         }
     }
 
-    /// Queues an event, whether there is room or not: for the last one, when the capture is over.
+    /// Sends the last event, however long that takes.
     pub fn send_last(mut self, event: Event) {
+        self.wait_for_room();
+        self.send(event);
         self.flush();
-        let mut batch = Batch::default();
-        batch.push(event);
-        self.queued.events.fetch_add(batch.events.len(), Ordering::Relaxed);
-        self.queued.bytes.fetch_add(batch.bytes, Ordering::Relaxed);
-        // Nobody is left to be told that the writer has gone: its own result says so.
-        let _ = self.channel.send(batch);
     }
 
     /// What was left out so far.
@@ -128,10 +150,20 @@ pub fn spawn(
     let (channel, receiver) = mpsc::channel();
     let queued = Arc::new(Queued::default());
     let sender = Sender::new(channel, Arc::clone(&queued));
-    let writer = thread::Builder::new()
-        .name("writer".to_owned())
-        .spawn(move || write_all(outputs, &receiver, &queued))?;
+    let writer = thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        let _closes = Closes(&queued);
+        write_all(outputs, &receiver, &queued)
+    })?;
     Ok((sender, writer))
+}
+
+/// Tells those who wait for room that the writer has gone, however it went.
+struct Closes<'a>(&'a Queued);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        self.0.is_closed.store(true, Ordering::Release);
+    }
 }
 
 fn write_all(
@@ -253,6 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn when_the_capture_is_over_nothing_is_dropped() {
+        let writer = Gated::default();
+        let closed = writer.gate.lock().unwrap();
+        let (mut sender, thread) = spawn_to(&writer);
+        sender.wait_for_room();
+        let queued = Arc::clone(&sender.queued);
+        let sent = 2 * MAX_QUEUED_EVENTS as u64;
+        let sending = thread::spawn(move || {
+            (0..sent).for_each(|number| sender.send(summary(number)));
+            sender.flush();
+            sender.dropped().flows
+        });
+        // All the room there is, but what is less than a batch.
+        while queued.events.load(Ordering::Relaxed) < MAX_QUEUED_EVENTS - 200 {
+            thread::yield_now();
+        }
+        drop(closed);
+        assert_eq!(sending.join().unwrap(), 0);
+        assert_eq!(thread.join().unwrap().unwrap().written()[0].flows, sent);
+    }
+
+    #[test]
     fn what_is_too_large_for_the_room_leaves_it_to_others() {
         let queued = Queued::default();
         let batch = |bytes| Batch { events: vec![summary(0)], bytes };
@@ -265,16 +319,18 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_has_gone_is_no_hole_in_the_count() {
-        let (mut sender, thread) = spawn(Outputs::default()).unwrap();
-        let mut other = sender.another();
-        drop(std::mem::replace(&mut other.channel, mpsc::channel().0));
-        other.send(summary(0));
-        other.flush();
-        assert_eq!(other.dropped().flows, 1);
-        sender.send(summary(1));
+    fn a_writer_that_has_gone_is_no_hole_in_the_count_and_holds_nobody_up() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let format = Formatter::new(Format::Jsonl, Verbosity::Line, false);
+        let output = Output::new(format, Target::File("/dev/full".into()), Box::new(full));
+        let (mut sender, thread) = spawn(Outputs::new(vec![output])).unwrap();
+        sender.send(summary(0));
         sender.flush();
-        drop(sender);
-        thread.join().unwrap().unwrap();
+        assert!(thread.join().unwrap().is_err());
+        sender.wait_for_room();
+        let sent = 2 * MAX_QUEUED_EVENTS as u64;
+        (0..sent).for_each(|number| sender.send(summary(number)));
+        sender.flush();
+        assert_eq!(sender.dropped().flows, sent);
     }
 }
