@@ -20,8 +20,9 @@ use crate::support::wait;
 fn a_line_of_text_for_each_exchange() {
     let (lab, nginx) = lab_with_nginx();
     nginx.serve("page.html", &[b'x'; 212]);
-    let process = Process::start(&mut live::command(&lab.server, "run --iface eth0"));
-    let agent = Agent::started(process);
+    // One worker, so that flows come in their order.
+    let command = &mut live::command(&lab.server, "run --iface eth0 --workers 1");
+    let agent = Agent::started(Process::start(command));
 
     fetch(&lab.client, "http://10.77.0.1/page.html?a=b", "");
     fetch(&lab.client, &Lab::url(Family::V6, "/missing"), "--request POST --data x");
@@ -139,7 +140,8 @@ fn each_exchange_is_written_when_it_is_complete() {
 fn a_flow_for_each_connection() {
     let (lab, nginx) = lab_with_nginx();
     nginx.serve("page.html", &[7; 100_000]);
-    let agent = Agent::run(&lab.server, "--iface eth0 --events flow,exchange");
+    // One worker, so that flows come in their order.
+    let agent = Agent::run(&lab.server, "--iface eth0 --workers 1 --events flow,exchange");
 
     let urls = ["/page.html?1", "/page.html?2"].map(|path| Lab::url(Family::V4, path));
     fetch_all(&lab.client, &urls, "");
