@@ -43,7 +43,9 @@ fn captured_from_elsewhere(name: impl FnOnce(&Lab, &Nginx) -> String) {
     let (lab, elsewhere) = (Lab::new(), Namespace::alone());
     let nginx = Nginx::start(&lab.server);
     let netns = name(&lab, &nginx);
-    let options = format!("--netns {netns} --iface eth0 --iface lo --events exchange,flow");
+    // One worker, so that flows come in their order.
+    let options =
+        format!("--workers 1 --netns {netns} --iface eth0 --iface lo --events exchange,flow");
     let agent = Agent::run(&elsewhere, &options);
 
     let made = vec![fetch(&lab.client, PAGE, ""), fetch(&lab.server, "http://127.0.0.1/lo", "")];
