@@ -38,12 +38,13 @@ pub(crate) fn within(budget: u32, why: Missing, seen: &[Seen]) -> Vec<Seen> {
             if owed.is_some_and(has_all) {
                 out.extend(sides[1 - who].left_out.take());
             }
-            if std::mem::take(&mut handshake_ack) {
+            if who == 0 && std::mem::take(&mut handshake_ack) {
                 out.push(seen.clone());
             }
             continue;
         }
-        handshake_ack |= flags & (SYN | ACK) == SYN | ACK;
+        // The one that completes it, and no later one in its place.
+        handshake_ack = flags & (SYN | ACK) == SYN | ACK || (handshake_ack && who == 1);
         let mut seen = seen.clone();
         if len > 0 {
             sides[1 - who].turn = None;

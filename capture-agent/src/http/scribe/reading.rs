@@ -71,7 +71,6 @@ impl<H: Parse> Reading<'_, H> {
             if !are_content {
                 body.length = Length::Unknown;
             }
-            body.truncated |= rules.keep_body_bytes > 0;
         } else {
             *lost_bytes += bytes;
             *dropped_bytes += if missing == Missing::Dropped { bytes } else { 0 };
@@ -82,6 +81,8 @@ impl<H: Parse> Reading<'_, H> {
         if let Some(intake) = intake {
             intake.gap(rules, &mut message.body, anomalies);
         }
+        // From here on: what was decoded up to here stays.
+        message.body.truncated |= missing == Missing::Elided && rules.keep_body_bytes > 0;
     }
 
     pub(super) fn took_up(&mut self, bytes: u64) {
