@@ -20,8 +20,8 @@ use super::paired::{Contestant, Outcome, Track};
 use super::report::{Bar, Report, digits};
 use super::{facts, versions};
 use crate::privileges::Privileges;
+use crate::setup;
 use crate::tool::Tool as _;
-use crate::{run, setup};
 
 /// What is downloaded: its name, its bytes, and how often in one run.
 const FILES: [(&str, u64, u32); 2] = [("4 MiB", 4 << 20, 768), ("1 GiB", 1 << 30, 3)];
@@ -42,11 +42,11 @@ pub(crate) struct Options {
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
-    let agent = run::build()?;
+    let folder = Folder::new(&options.folder)?;
+    let agent = folder.agent()?;
     if !Command::new(&agent).args(["run", "--help"]).read()?.contains("--budget") {
         bail!("{} knows no --budget", agent.display());
     }
-    let folder = Folder::new(&options.folder)?;
     let lab = Lab::new()?;
     let nginx = Nginx::start(&lab, folder.path())?;
     let mut facts = facts()?;

@@ -23,7 +23,7 @@ use super::lab::{Lab, SERVER, WIRE};
 use super::measure::median;
 use super::report::{Bar, Report, digits};
 use crate::privileges::Privileges;
-use crate::{run, setup};
+use crate::setup;
 
 const BPF_STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
 /// The median of so many is told.
@@ -139,8 +139,8 @@ impl Kind {
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
-    let program = run::build()?;
     let folder = Folder::new(&options.folder)?;
+    let program = folder.agent()?;
     let lab = Lab::new()?;
     // Each segment in a packet of its own, as on a wire.
     for end in [&lab.server, &lab.client] {

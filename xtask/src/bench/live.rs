@@ -18,7 +18,7 @@ use super::paired::{Contestant, Outcome, Track};
 use super::report::{Bar, Report, digits};
 use super::{facts, versions};
 use crate::privileges::Privileges;
-use crate::{run, setup};
+use crate::setup;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -43,8 +43,8 @@ pub(crate) struct Options {
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
-    let agent = run::build()?;
     let folder = Folder::new(&options.folder)?;
+    let agent = folder.agent()?;
     let lab = Lab::new()?;
     let nginx = Nginx::start(&lab, folder.path())?;
     let load = |seconds| wrk(&lab, &nginx, seconds);
