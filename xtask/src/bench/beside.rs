@@ -31,7 +31,7 @@ pub(super) struct Beside {
 /// What it took and said.
 pub(super) struct Ended {
     pub(super) success: bool,
-    /// Processor time since it was [marked](Beside::mark).
+    /// Processor time since it was ready.
     pub(super) cpu: Duration,
     pub(super) resident_bytes: u64,
     pub(super) stderr: String,
@@ -81,8 +81,12 @@ impl Beside {
         String::from_utf8_lossy(&said).into_owned()
     }
 
+    pub(super) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// Its processor time counts from now on.
-    pub(super) fn mark(&mut self) -> Result<()> {
+    fn mark(&mut self) -> Result<()> {
         self.cpu_before = self.cpu()?;
         Ok(())
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::run;
+
 /// Removed when dropped, with all that is in it.
 pub(super) struct Folder(PathBuf);
 
@@ -13,6 +15,13 @@ impl Folder {
         let path = within.join(format!("capture-bench-{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("can't make {}", path.display()))?;
         Ok(Self(path))
+    }
+
+    /// The agent as it is now, whatever is built while it is measured.
+    pub(super) fn agent(&self) -> Result<PathBuf> {
+        let (built, copy) = (run::build()?, self.0.join("capture-agent"));
+        fs::copy(&built, &copy).with_context(|| format!("can't copy {}", built.display()))?;
+        Ok(copy)
     }
 
     pub(super) fn path(&self) -> &Path {

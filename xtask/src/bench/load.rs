@@ -132,6 +132,10 @@ impl Counted {
         self.requests as f64 / self.took.as_secs_f64()
     }
 
+    pub(super) fn gigabits_per_second(&self) -> f64 {
+        self.bytes as f64 * 8e-9 / self.took.as_secs_f64()
+    }
+
     fn parse(output: &str) -> Option<Self> {
         let line = output.lines().find_map(|line| line.strip_prefix("counted "))?;
         let mut numbers = line.split(' ').map(|number| number.parse::<u64>().ok());

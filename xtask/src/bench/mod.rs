@@ -3,13 +3,16 @@
 //! What it prints is Markdown, for `docs/bench/NAME.md`, under a line that says by which machine.
 
 mod beside;
+mod bulk;
 mod flows;
 mod folder;
+mod idle;
 mod lab;
 mod ledger;
 mod live;
 mod load;
 mod measure;
+mod paired;
 mod read;
 mod report;
 
@@ -29,6 +32,10 @@ pub(crate) enum Benchmark {
     Read(read::Options),
     /// A server at full load, beside tcpdump and httpry (root)
     Live(live::Options),
+    /// Large downloads, with the budget of flows and without (root)
+    Bulk(bulk::Options),
+    /// A silent line, and a packet in the hooks (root)
+    Idle(idle::Options),
 }
 
 pub(crate) fn bench(benchmark: &Benchmark) -> Result<()> {
@@ -36,6 +43,8 @@ pub(crate) fn bench(benchmark: &Benchmark) -> Result<()> {
         Benchmark::Flows(options) => flows::bench(options),
         Benchmark::Read(options) => read::bench(options),
         Benchmark::Live(options) => live::bench(options),
+        Benchmark::Bulk(options) => bulk::bench(options),
+        Benchmark::Idle(options) => idle::bench(options),
     }
 }
 

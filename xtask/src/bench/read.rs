@@ -19,9 +19,9 @@ use super::measure::{Cost, Stdout, cost, median};
 use super::report::{Bar, Report, digits};
 use super::{facts, load, versions};
 use crate::privileges::Privileges;
+use crate::setup;
 use crate::tool::Tool as _;
 use crate::traffic::{self, Making};
-use crate::{run, setup};
 
 /// What is slow is run less often.
 const SLOW_ROUNDS: u32 = 3;
@@ -183,8 +183,8 @@ impl Reader {
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
-    let agent = run::build()?;
     let folder = Folder::new(&options.folder)?;
+    let agent = folder.agent()?;
     let capture = match &options.capture {
         Some(capture) => capture.clone(),
         None => {
@@ -195,16 +195,17 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     };
     let help = Command::new(&agent).args(["read", "--help"]).read()?;
     let mut readers = readers(options.rounds, options.quick, help.contains("--threads"));
+    let outputs = folder.path().join("outputs");
     for round in 0..options.rounds {
         // Into the page cache, whatever was written in between.
         cost(Command::new("cat").arg(&capture), &Stdout::Nowhere)?;
         for reader in readers.iter_mut().filter(|reader| round < reader.rounds) {
             eprintln!("bench: round {} of {}: {}", round + 1, options.rounds, reader.name);
-            reader.costs.push(reader.run(&agent, &capture, folder.path())?);
+            clear(&outputs)?;
+            reader.costs.push(reader.run(&agent, &capture, &outputs)?);
             if reader.is_ours() {
-                hold(&output(folder.path()), &traffic::truth_of(&capture))?;
+                hold(&output(&outputs), &traffic::truth_of(&capture))?;
             }
-            clear(folder.path())?;
         }
     }
     report(options, &capture, &readers)
@@ -214,17 +215,12 @@ fn output(folder: &Path) -> PathBuf {
     folder.join("out.jsonl")
 }
 
-/// Removes outputs, so that nobody pays for the room of another's.
+/// Nothing is in it then, so that nobody pays for the room of another's.
 fn clear(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else if !entry.file_name().to_string_lossy().starts_with("traffic.") {
-            fs::remove_file(entry.path())?;
-        }
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
     }
-    Ok(())
+    Ok(fs::create_dir(folder)?)
 }
 
 /// In a process of its own: see [`measure`](super::measure).

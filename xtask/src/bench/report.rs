@@ -31,6 +31,10 @@ impl Report {
         self.text.push_str(&format!("\n{words}\n"));
     }
 
+    pub(super) fn heading(&mut self, title: &str) {
+        self.text.push_str(&format!("\n## {title}\n"));
+    }
+
     pub(super) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let head: Vec<String> = head.iter().map(ToString::to_string).collect();

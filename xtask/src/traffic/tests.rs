@@ -5,7 +5,7 @@ use std::fs;
 use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::Event;
 use capture_agent::output::{Format, Output, Target, Verbosity};
-use capture_agent::selection::{PortSet, Selection};
+use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::Item;
 use capture_agent::source::file::FileSource;
 use clap::Parser;
@@ -43,7 +43,8 @@ impl Trial {
 
     /// Has the engine read it; the path of the JSON Lines.
     fn read(&self) -> PathBuf {
-        let everything = Selection { ports: PortSet::any(), hosts: Vec::new() };
+        let everything =
+            Selection { ports: PortSet::any(), hosts: Vec::new(), sample: Sample::ALL };
         let source = FileSource::open(&self.path("t.pcap"), everything).unwrap();
         // A frame whose checksum is wrong would be missing.
         let mut source = source.verify_checksums(true);
