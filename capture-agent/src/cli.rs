@@ -73,6 +73,20 @@ pub(crate) struct RunArgs {
     /// Where incoming packets are seen; outgoing ones always are by TC
     #[arg(long, value_name = "HOOK", default_value = "tc")]
     pub(crate) hook: HookChoice,
+    /// The interfaces are mirror ports: both directions arrive there, and nothing is for the host
+    ///
+    /// Takes --hook xdp; nothing is attached on egress, and the interfaces become promiscuous. Refused
+    /// for an interface that has an address (other than an IPv6 link-local one) or carries another
+    /// interface, such as a bridge or a VLAN.
+    #[arg(long)]
+    pub(crate) sensor: bool,
+    /// With --sensor: everything that arrives on the interfaces ends there, recorded or not, and costs
+    /// the host nothing more; their link-local addresses are not reached either
+    #[arg(long, requires = "sensor")]
+    pub(crate) consume: bool,
+    /// With --sensor: also on interfaces that the host talks over; --consume cuts it off there
+    #[arg(long, requires = "sensor")]
+    pub(crate) force: bool,
     /// How TC programs are attached
     #[arg(long, value_name = "WAY", default_value = "auto")]
     pub(crate) tc_attach: TcAttach,

@@ -152,6 +152,8 @@ pub struct SourcePackets {
     pub packets: Packets,
     /// Of a hook, those on each CPU.
     pub cpus: Vec<Packets>,
+    /// Whether all of them ended at the hook: on a mirror port where they are to.
+    pub consumed: bool,
 }
 
 impl SourcePackets {
@@ -161,12 +163,12 @@ impl SourcePackets {
         let records = verdicts.count(Verdict::HandedOver);
         let handed_over = HandedOver { records, ..HandedOver::default() };
         let packets = Packets { seen: verdicts.sum(), verdicts, handed_over };
-        Self { source: "file", packets, cpus: Vec::new() }
+        Self { source: "file", packets, cpus: Vec::new(), consumed: false }
     }
 
-    /// The packets of a hook, those on each CPU.
+    /// The packets of a hook, those on each CPU, and whether they end there.
     #[must_use]
-    pub fn of_hook(hook: Hook, cpus: Vec<Packets>) -> Self {
+    pub fn of_hook(hook: Hook, cpus: Vec<Packets>, consumed: bool) -> Self {
         let source = match hook {
             Hook::TcIngress => "tc_ingress",
             Hook::TcEgress => "tc_egress",
@@ -174,7 +176,7 @@ impl SourcePackets {
         };
         let mut packets = Packets::default();
         cpus.iter().for_each(|cpu| packets.merge(cpu));
-        Self { source, packets, cpus }
+        Self { source, packets, cpus, consumed }
     }
 }
 

@@ -5,9 +5,13 @@ mod cli;
 
 use std::process::ExitCode;
 
+use capture_agent::source::live::LiveError;
 use clap::Parser;
 
 use cli::{Cli, Command};
+
+/// What clap ends with for arguments that it refuses.
+const CALLED_WRONGLY: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -21,7 +25,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("capture-agent: {error:#}");
-            ExitCode::FAILURE
+            let live = error.downcast_ref::<LiveError>();
+            if live.is_some_and(LiveError::is_misuse) {
+                CALLED_WRONGLY.into()
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -61,6 +61,9 @@ pub mod setting {
     pub const BUDGET: &str = "BUDGET";
     /// `u32`: one flow in so many is selected, by its hash; 1 for all.
     pub const SAMPLE: &str = "SAMPLE";
+    /// `u8`: not 0 where frames end in XDP once they were recorded, of whatever kind they are: on a
+    /// mirror port, whose frames are not for the host.
+    pub const CONSUME: &str = "CONSUME";
     /// `u64`: what nobody else knows, so that nobody can choose flows of one hash.
     pub const HASH_SEED: &str = "HASH_SEED";
 }

@@ -1,8 +1,9 @@
 //! The kernel half: one TC program for each direction and one XDP program, over one shared path.
 //!
 //! A packet is parsed ([`parse`]), selected ([`select`]), weighed against its flow's budget
-//! ([`turn`]) and handed over ([`emit`]); it gets exactly one [`Verdict`], which is counted. Packets always pass, to other programs on the same
-//! hook too.
+//! ([`turn`]) and handed over ([`emit`]); it gets exactly one [`Verdict`], which is
+//! counted. Packets always pass, to other programs on the same hook too, but on a mirror port where
+//! they are to be consumed.
 #![no_std]
 #![no_main]
 
@@ -14,7 +15,11 @@ mod ring;
 mod select;
 mod turn;
 
-use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
+use aya_ebpf::Global;
+use aya_ebpf::bindings::{
+    TC_ACT_UNSPEC,
+    xdp_action::{XDP_DROP, XDP_PASS},
+};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
@@ -29,6 +34,9 @@ static COUNTERS: PerCpuArray<HookCounters> = PerCpuArray::with_max_entries(Hook:
 /// The header that is being made on a hook: too much for the 512 bytes of stack.
 #[map]
 static HEADERS: PerCpuArray<RecordHeader> = PerCpuArray::with_max_entries(Hook::COUNT, 0);
+
+#[unsafe(no_mangle)]
+static CONSUME: Global<u8> = Global::new(0);
 
 /// What the host hears. `TC_ACT_UNSPEC` is `TCX_NEXT` where the program is attached by TCX.
 #[classifier]
@@ -48,7 +56,7 @@ fn tc_egress(ctx: TcContext) -> i32 {
 #[xdp(frags)]
 fn xdp_ingress(ctx: XdpContext) -> u32 {
     handle(&Frame::new(&ctx));
-    XDP_PASS
+    if CONSUME.load() == 0 { XDP_PASS } else { XDP_DROP }
 }
 
 /// Takes one packet from the hook to its verdict.

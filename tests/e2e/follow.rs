@@ -31,16 +31,16 @@ fn wait_until_said(agent: &Agent, times: usize, line: &str) {
     });
 }
 
-/// Names and indices of the interfaces that exchanges were seen on.
+/// Names and indices of the interfaces that exchanges were seen on, in the order in which they began:
+/// what several workers have is written in any.
 fn places(exchanges: &[Value]) -> Vec<(&str, u64)> {
-    let place = |exchange| {
-        let exchange: &Value = exchange;
-        Some((exchange["iface"].as_str()?, exchange["ifindex"].as_u64()?))
-    };
-    exchanges
-        .iter()
-        .map(|exchange| place(exchange).unwrap_or_else(|| panic!("{exchange}")))
-        .collect()
+    let mut exchanges: Vec<_> = exchanges.iter().collect();
+    exchanges.sort_by_key(|exchange| exchange["time"].as_str());
+    let places: Option<_> = exchanges
+        .into_iter()
+        .map(|exchange| Some((exchange["iface"].as_str()?, exchange["ifindex"].as_u64()?)))
+        .collect();
+    places.expect("an exchange has a name and an index for where it was seen")
 }
 
 fn ifindex(lab: &Lab, name: &str) -> u64 {

@@ -32,4 +32,5 @@ mod namespaces;
 mod output;
 mod reader;
 mod selection;
+mod sensor;
 mod workers;

@@ -10,7 +10,7 @@ use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::{OutputError, Outputs};
 use capture_agent::selection::PortSet;
 use capture_agent::source::live::{
-    KernelLog, LiveConfig, LiveError, LiveSource, Notice, RingReader,
+    KernelLog, LiveConfig, LiveError, LiveSource, Notice, RingReader, Sensor,
 };
 use tokio::task::JoinSet;
 
@@ -70,6 +70,7 @@ fn config(args: &RunArgs) -> LiveConfig {
         ifaces: args.iface.clone(),
         hook: args.hook,
         tc: args.tc_attach,
+        sensor: args.sensor.then_some(Sensor { consume: args.consume, force: args.force }),
         selection: selection(&args.common, &args.port),
         kernel_log: args.kernel_log,
         workers: args.kernel.workers,
@@ -194,6 +195,6 @@ impl Capture {
 }
 
 fn packets(source: &LiveSource) -> Result<Vec<SourcePackets>, LiveError> {
-    let hooks = source.packets()?.into_iter();
-    Ok(hooks.map(|(hook, cpus)| SourcePackets::of_hook(hook, cpus)).collect())
+    let (hooks, consumed) = (source.packets()?.into_iter(), source.consumes());
+    Ok(hooks.map(|(hook, cpus)| SourcePackets::of_hook(hook, cpus, consumed)).collect())
 }

@@ -38,6 +38,8 @@ pub(super) struct PacketsRecord {
     source: &'static str,
     #[serde(flatten)]
     counts: CountsRecord,
+    /// Those that ended at the hook instead of passing: all of a mirror port with `--consume`.
+    consumed: u64,
     /// What was made of those that were selected; `null` for a file, each of whose packets that was
     /// handed over is a segment.
     records: Option<RecordsRecord>,
@@ -226,6 +228,7 @@ impl From<&event::SourcePackets> for PacketsRecord {
         Self {
             source: from.source,
             counts: CountsRecord::from(&from.packets),
+            consumed: if from.consumed { from.packets.seen } else { 0 },
             records: (!from.cpus.is_empty()).then_some(records),
             cpus: from.cpus.iter().enumerate().map(cpu).collect(),
         }

@@ -13,6 +13,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use aya::Ebpf;
@@ -30,7 +31,7 @@ use super::error::chain;
 use super::guardian::Guardian;
 use super::iface::Iface;
 use super::netlink::Leftover;
-use super::{HookChoice, LiveError, TcAttach};
+use super::{LiveError, Sensor, TcAttach, sensor};
 
 /// How a program came onto its hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Attachment {
     pub netns: Option<Arc<str>>,
     /// Its hooks that have a program, and how it came there.
     pub hooks: Vec<(Hook, Way)>,
+    /// Where it is captured on as a mirror port.
+    pub sensor: Option<Sensor>,
 }
 
 impl fmt::Display for Attachment {
@@ -78,7 +81,13 @@ impl fmt::Display for Attachment {
             };
             write!(f, "{} {way} on {direction}", if n == 0 { "" } else { "," })?;
         }
-        Ok(())
+        match self.sensor {
+            None => Ok(()),
+            Some(Sensor { consume: false, .. }) => f.write_str(", promiscuous"),
+            Some(Sensor { consume: true, .. }) => {
+                f.write_str(", promiscuous, all that arrives ends there")
+            }
+        }
     }
 }
 
@@ -86,22 +95,6 @@ impl fmt::Display for Attachment {
 pub(super) fn place(iface: &str, netns: Option<&str>) -> String {
     let iface = iface.escape_debug();
     netns.map_or_else(|| iface.to_string(), |netns| format!("{iface} in namespace {netns}"))
-}
-
-/// The hooks that see each packet of an interface once. On loopback a packet passes egress and
-/// then ingress, so ingress alone shows them all.
-pub(super) fn hooks(iface: &Iface, choice: HookChoice) -> Vec<Hook> {
-    let [ingress, egress] = both_ways(choice);
-    if iface.is_loopback() { vec![ingress] } else { vec![ingress, egress] }
-}
-
-/// The hooks of an interface that is not loopback.
-pub(super) const fn both_ways(choice: HookChoice) -> [Hook; 2] {
-    let ingress = match choice {
-        HookChoice::Tc => Hook::TcIngress,
-        HookChoice::Xdp => Hook::XdpIngress,
-    };
-    [ingress, Hook::TcEgress]
 }
 
 /// The name of the program for a hook.
@@ -122,15 +115,17 @@ pub(super) struct Links {
     guardian: Option<Guardian>,
 }
 
-/// What holds a program on a hook, for as long as it lives. A clsact filter is the guardian's.
+/// What holds a program on a hook, or what it needs there, for as long as it lives. A clsact filter
+/// is the guardian's.
 #[derive(Debug)]
 enum Link {
+    Promiscuous { _socket: OwnedFd },
     Xdp { _link: XdpLink },
     Tcx { _link: SchedClassifierLink },
 }
 
 impl Links {
-    /// Attaches the loaded programs of `hooks` to `iface`: all of them, or none.
+    /// Attaches the loaded programs of `hooks` to `iface`. Where that fails, it may have some.
     pub(super) fn attach(
         &mut self,
         ebpf: &mut Ebpf,
@@ -144,11 +139,17 @@ impl Links {
                 self.attach_tc(tc_program(ebpf, hook)?, iface, hook, tc)
             }
         };
-        let attached: Result<_, _> = hooks.iter().map(|&hook| Ok((hook, attach(hook)?))).collect();
-        if attached.is_err() {
-            self.release(iface.index);
-        }
-        attached
+        hooks.iter().map(|&hook| Ok((hook, attach(hook)?))).collect()
+    }
+
+    /// Has frames for others arrive on an interface, for as long as its programs stay.
+    pub(super) fn listen_to_all(&mut self, iface: &Iface) -> Result<(), LiveError> {
+        let socket = sensor::promiscuous(iface.index).map_err(|error| LiveError::Promiscuous {
+            iface: iface.name.clone(),
+            reason: error.to_string(),
+        })?;
+        self.hold(iface, Link::Promiscuous { _socket: socket });
+        Ok(())
     }
 
     /// Detaches what is on the interface of this index, which may be gone.
@@ -330,20 +331,10 @@ mod tests {
             iface: "eth0".to_owned(),
             netns: None,
             hooks: vec![(Hook::XdpIngress, Way::XdpGeneric), (Hook::TcEgress, Way::Tcx)],
+            sensor: None,
         };
         assert_eq!(attachment.to_string(), "eth0: XDP (generic) on ingress, TC (TCX) on egress");
         let elsewhere = Attachment { netns: Some("blue".into()), hooks: Vec::new(), ..attachment };
         assert_eq!(elsewhere.to_string(), "eth0 in namespace blue:");
-    }
-
-    #[test]
-    fn loopback_has_one_hook() {
-        let iface = |hardware| Iface { name: "x".to_owned(), index: 1, hardware, up: true };
-        let lo = iface(libc::ARPHRD_LOOPBACK);
-        assert_eq!(hooks(&lo, HookChoice::Tc), [Hook::TcIngress]);
-        assert_eq!(hooks(&lo, HookChoice::Xdp), [Hook::XdpIngress]);
-        let eth = iface(libc::ARPHRD_ETHER);
-        assert_eq!(hooks(&eth, HookChoice::Tc), [Hook::TcIngress, Hook::TcEgress]);
-        assert_eq!(hooks(&eth, HookChoice::Xdp), [Hook::XdpIngress, Hook::TcEgress]);
     }
 }

@@ -120,6 +120,30 @@ pub enum LiveError {
         /// The error, and the verifier's last word.
         reason: String,
     },
+    /// A sensor sees both directions arrive, so it has no use for TC.
+    #[error("a mirror port is captured on by XDP; add `--hook xdp` to `--sensor`")]
+    SensorByTc,
+    /// The host talks over what is to be a mirror port.
+    #[error(
+        "'{iface}' {has}, so it is no mirror port: {then}; name the interface that traffic is \
+         mirrored to, leave out `--sensor`, or add `--force` if that is what you want"
+    )]
+    NoMirrorPort {
+        /// The interface's name.
+        iface: String,
+        /// What it has that a mirror port has not.
+        has: String,
+        /// What would happen.
+        then: &'static str,
+    },
+    /// The interface could not be made promiscuous.
+    #[error("can't have '{iface}' take frames for others, which needs CAP_NET_RAW: {reason}")]
+    Promiscuous {
+        /// The interface's name.
+        iface: String,
+        /// Why.
+        reason: String,
+    },
     /// Another XDP program has the interface.
     #[error(
         "another XDP program is on '{0}', and there can be only one; leave out `--hook xdp`, \
@@ -159,6 +183,16 @@ pub enum LiveError {
 }
 
 impl LiveError {
+    /// Whether what was asked for can't be meant, however the host is.
+    #[must_use]
+    pub fn is_misuse(&self) -> bool {
+        match self {
+            Self::SensorByTc | Self::NoMirrorPort { .. } => true,
+            Self::Within { source, .. } => source.is_misuse(),
+            _ => false,
+        }
+    }
+
     /// The same, with where it happened.
     pub(super) fn within(self, netns: &str) -> Self {
         match self {

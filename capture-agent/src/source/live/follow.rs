@@ -19,7 +19,7 @@ use super::iface::{self, Iface, IfacePattern};
 use super::monitor::{LinkEvent, Monitor};
 use super::names::Names;
 use super::notice::Notice;
-use super::{Half, HookChoice, LiveError, Share, TcAttach, size};
+use super::{Half, HookChoice, LiveError, Sensor, Share, TcAttach, size};
 use crate::segment::{IfaceId, Interface};
 
 /// Interfaces that are gone and whose names are kept, for segments that are still on their way to
@@ -32,6 +32,7 @@ pub(super) struct Wanted {
     pub(super) ifaces: Vec<IfacePattern>,
     pub(super) hook: HookChoice,
     pub(super) tc: TcAttach,
+    pub(super) sensor: Option<Sensor>,
 }
 
 impl Wanted {
@@ -45,12 +46,27 @@ impl Wanted {
 
     /// The hooks that may get a program, where these are the interfaces whose names are spelt out.
     pub(super) fn hooks(&self, named: &[Iface]) -> Vec<Hook> {
-        let mut hooks: Vec<_> =
-            named.iter().flat_map(|iface| attach::hooks(iface, self.hook)).collect();
+        let mut hooks: Vec<_> = named.iter().flat_map(|iface| self.hooks_of(iface)).collect();
         if !self.ifaces.iter().all(IfacePattern::is_name) {
-            hooks.extend(attach::both_ways(self.hook));
+            hooks.extend(self.both_ways());
         }
         hooks
+    }
+
+    /// The hooks that see each packet of an interface once. On loopback a packet passes egress and
+    /// then ingress, so ingress alone shows them all; on a mirror port both directions arrive.
+    fn hooks_of(&self, iface: &Iface) -> Vec<Hook> {
+        let [ingress, egress] = self.both_ways();
+        let is_ingress_enough = iface.is_loopback() || self.sensor.is_some();
+        if is_ingress_enough { vec![ingress] } else { vec![ingress, egress] }
+    }
+
+    const fn both_ways(&self) -> [Hook; 2] {
+        let ingress = match self.hook {
+            HookChoice::Tc => Hook::TcIngress,
+            HookChoice::Xdp => Hook::XdpIngress,
+        };
+        [ingress, Hook::TcEgress]
     }
 
     /// Whether an interface of this name is asked for.
@@ -193,21 +209,30 @@ impl Follower {
         monitor: &Monitor,
     ) -> Result<Option<Attachment>, LiveError> {
         iface.check_frames()?;
+        let Wanted { tc, sensor, .. } = self.wanted;
+        if let Some(sensor) = sensor {
+            let all = monitor.list().map_err(LiveError::Interfaces)?;
+            let addresses = monitor.addresses().map_err(LiveError::Interfaces)?;
+            sensor.check(iface, &all, &addresses)?;
+        }
         self.name(iface);
-        let hooks = attach::hooks(iface, self.wanted.hook);
+        let hooks = self.wanted.hooks_of(iface);
         let attached = self.half.with_programs(|ebpf| {
             attach::load(ebpf, &hooks)?;
-            self.links.attach(ebpf, iface, &hooks, self.wanted.tc)
+            let attached = self.links.attach(ebpf, iface, &hooks, tc)?;
+            sensor.map_or(Ok(()), |_| self.links.listen_to_all(iface))?;
+            Ok(attached)
         });
         if !monitor.is(iface) {
             self.links.release(iface.index);
             self.forget_later(iface.index);
             return Ok(None);
         }
-        let hooks = attached?;
+        let hooks = attached.inspect_err(|_| self.links.release(iface.index))?;
         self.know(iface, true);
         self.half.has_got(&hooks);
-        Ok(Some(Attachment { iface: iface.name.clone(), netns: self.netns.clone(), hooks }))
+        let (iface, netns) = (iface.name.clone(), self.netns.clone());
+        Ok(Some(Attachment { iface, netns, hooks, sensor }))
     }
 
     /// Detaches what is on an interface that is not wanted any more.
@@ -241,5 +266,32 @@ impl Follower {
         {
             self.names.tell(IfaceId(index), None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_packet_is_seen_by_one_hook() {
+        let iface = |hardware| Iface {
+            name: "x".to_owned(),
+            index: 1,
+            hardware,
+            up: true,
+            link: None,
+            master: None,
+        };
+        let (lo, eth) = (iface(libc::ARPHRD_LOOPBACK), iface(libc::ARPHRD_ETHER));
+        let wanted = |hook, sensor| Wanted { ifaces: Vec::new(), hook, tc: TcAttach::Auto, sensor };
+        let by_tc = wanted(HookChoice::Tc, None);
+        assert_eq!(by_tc.hooks_of(&lo), [Hook::TcIngress]);
+        assert_eq!(by_tc.hooks_of(&eth), [Hook::TcIngress, Hook::TcEgress]);
+        let by_xdp = wanted(HookChoice::Xdp, None);
+        assert_eq!(by_xdp.hooks_of(&lo), [Hook::XdpIngress]);
+        assert_eq!(by_xdp.hooks_of(&eth), [Hook::XdpIngress, Hook::TcEgress]);
+        let sensor = wanted(HookChoice::Xdp, Some(Sensor::default()));
+        assert_eq!(sensor.hooks_of(&eth), [Hook::XdpIngress]);
     }
 }

@@ -13,6 +13,10 @@ pub(super) struct Iface {
     /// `ARPHRD_…`: what the frames on it look like.
     pub(super) hardware: u16,
     pub(super) up: bool,
+    /// Index of the one that it is upon, or of the other end.
+    pub(super) link: Option<u32>,
+    /// Index of the bridge or bond that it is a port of.
+    pub(super) master: Option<u32>,
 }
 
 impl Iface {
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
 
     fn iface(name: &str, hardware: u16, up: bool) -> Iface {
-        Iface { name: name.to_owned(), index: 1, hardware, up }
+        Iface { name: name.to_owned(), index: 1, hardware, up, link: None, master: None }
     }
 
     #[test]

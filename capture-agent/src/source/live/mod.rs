@@ -23,6 +23,7 @@ mod notice;
 mod privilege;
 mod ring;
 mod route;
+mod sensor;
 mod site;
 mod size;
 
@@ -46,6 +47,7 @@ pub use self::iface::IfacePattern;
 pub use self::kernel_log::{KernelLog, KernelLogLevel};
 pub use self::notice::Notice;
 pub use self::ring::RingReader;
+pub use self::sensor::Sensor;
 
 use self::counters::KernelCounters;
 use self::namespace::Namespace;
@@ -93,6 +95,8 @@ pub struct LiveConfig {
     pub hook: HookChoice,
     /// How TC programs are attached.
     pub tc: TcAttach,
+    /// Where the interfaces are mirror ports, which are captured on by XDP alone.
+    pub sensor: Option<Sensor>,
     /// Which segments are wanted.
     pub selection: Selection,
     /// How much the kernel half says, `None` for nothing.
@@ -113,6 +117,7 @@ pub struct LiveConfig {
 /// The kernel half at work.
 pub struct LiveSource {
     sites: Vec<Site>,
+    sensor: Option<Sensor>,
 }
 
 impl LiveSource {
@@ -123,6 +128,9 @@ impl LiveSource {
     /// # Errors
     /// What is wrong with the namespaces, the interfaces, the process's privileges, or the kernel.
     pub fn open(config: &LiveConfig) -> Result<(Self, Vec<RingReader>), LiveError> {
+        if config.sensor.is_some() && config.hook != HookChoice::Xdp {
+            return Err(LiveError::SensorByTc);
+        }
         let namespaces = match &config.netns[..] {
             [] => vec![None],
             names => Namespace::find(names)?.into_iter().map(Some).collect(),
@@ -133,7 +141,7 @@ impl LiveSource {
         let mut sites =
             opening.into_iter().map(Opening::wait).collect::<Result<Vec<_>, LiveError>>()?;
         let readers = sites.iter_mut().flat_map(|site| site.readers.drain(..)).collect();
-        Ok((Self { sites }, readers))
+        Ok((Self { sites, sensor: config.sensor }, readers))
     }
 
     /// What there is to say about the start: what was attached where, and what was not.
@@ -172,6 +180,12 @@ impl LiveSource {
             hooks.extend(sum.map(|cpus| (hook, cpus)));
         }
         Ok(hooks)
+    }
+
+    /// Whether packets end at their hooks: on mirror ports, where that is asked for.
+    #[must_use]
+    pub fn consumes(&self) -> bool {
+        self.sensor.is_some_and(|sensor| sensor.consume)
     }
 
     /// How full the ring of each worker is, and was.
@@ -293,6 +307,7 @@ fn load(
     let (any_port, some_hosts) = (u8::from(ports.is_any()), u8::from(!hosts.is_empty()));
     let budget = config.budget.unwrap_or(u32::MAX);
     let one_in = sample.one_in();
+    let consume = u8::from(config.sensor.is_some_and(|sensor| sensor.consume));
     let seed = RandomState::new().hash_one(ring_bytes);
     let mut loader = EbpfLoader::new();
     for ring in map::RINGS.into_iter().take(workers as usize) {
@@ -306,6 +321,7 @@ fn load(
         .override_global(setting::RING_BYTES, &ring_bytes, true)
         .override_global(setting::BUDGET, &budget, true)
         .override_global(setting::SAMPLE, &one_in, true)
+        .override_global(setting::CONSUME, &consume, true)
         .override_global(setting::HASH_SEED, &seed, true)
         .override_global(aya_log::LEVEL, &log_level, true);
     loader.load(object).map_err(|error| LiveError::load(error, ring_bytes))

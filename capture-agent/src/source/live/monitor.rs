@@ -3,6 +3,7 @@
 //! Invariant: what is listed after a change was missed is newer than all that was missed.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -10,13 +11,22 @@ use rustix::net::{RecvFlags, recv};
 
 use super::iface::Iface;
 use super::netlink::{self, Message};
+use super::sensor::Address;
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
+const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
 /// Bytes of an `ifinfomsg`.
 const IFINFO_LEN: usize = 16;
+/// Bytes of an `ifaddrmsg`.
+const IFADDR_LEN: usize = 8;
 /// A list that is never whole, because interfaces come and go without end, is taken as it is.
 const MAX_ATTEMPTS: u32 = 8;
 
@@ -47,13 +57,22 @@ impl Monitor {
 
     /// All interfaces that there are.
     pub(super) fn list(&self) -> io::Result<Vec<Iface>> {
+        self.all(RTM_GETLINK, |message| match event(message) {
+            Some(LinkEvent::There(iface)) => Some(iface),
+            _ => None,
+        })
+    }
+
+    /// All addresses that interfaces have.
+    pub(super) fn addresses(&self) -> io::Result<Vec<Address>> {
+        self.all(RTM_GETADDR, address)
+    }
+
+    /// Everything of a kind that there is.
+    fn all<T>(&self, kind: u16, read: impl Fn(&Message<'_>) -> Option<T>) -> io::Result<Vec<T>> {
         for _ in 0..MAX_ATTEMPTS {
             let mut all = Vec::new();
-            let listed = netlink::dump(&self.requests, RTM_GETLINK, |message| {
-                if let Some(LinkEvent::There(iface)) = event(&message) {
-                    all.push(iface);
-                }
-            });
+            let listed = netlink::dump(&self.requests, kind, |message| all.extend(read(&message)));
             match listed {
                 Err(Errno::INTR) => {}
                 listed => return listed.map(|()| all).map_err(Into::into),
@@ -112,22 +131,59 @@ fn event(message: &Message<'_>) -> Option<LinkEvent> {
     match message.kind {
         RTM_DELLINK => Some(LinkEvent::Gone(index)),
         RTM_NEWLINK => {
-            let (_, name) = netlink::attributes(rest).find(|(kind, _)| *kind == IFLA_IFNAME)?;
+            let attribute = |wanted| {
+                let mut all = netlink::attributes(rest);
+                all.find_map(|(kind, value)| (kind == wanted).then_some(value))
+            };
+            let other = |kind| netlink::field_u32(attribute(kind)?, 0).filter(|index| *index != 0);
+            let name = attribute(IFLA_IFNAME)?;
             let name = name.strip_suffix(b"\0").unwrap_or(name);
             Some(LinkEvent::There(Iface {
                 name: String::from_utf8_lossy(name).into_owned(),
                 index,
                 hardware: netlink::field_u16(info, 2)?,
                 up: netlink::field_u32(info, 8)? & libc::IFF_UP.unsigned_abs() != 0,
+                link: other(IFLA_LINK),
+                master: other(IFLA_MASTER),
             }))
         }
         _ => None,
     }
 }
 
+/// The address that a message is of.
+fn address(message: &Message<'_>) -> Option<Address> {
+    let (info, rest) = message.body.split_at_checked(IFADDR_LEN)?;
+    if message.kind != RTM_NEWADDR {
+        return None;
+    }
+    let attribute = |wanted| {
+        let mut all = netlink::attributes(rest);
+        all.find_map(|(kind, value)| (kind == wanted).then_some(value))
+    };
+    // Where there is another end, the address is that one's, and the local one is apart.
+    let bytes = attribute(IFA_LOCAL).or_else(|| attribute(IFA_ADDRESS))?;
+    let ip = match *info.first()? {
+        family if i32::from(family) == libc::AF_INET => {
+            IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?)
+        }
+        family if i32::from(family) == libc::AF_INET6 => {
+            IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)
+        }
+        _ => return None,
+    };
+    Some((netlink::field_u32(info, 4)?, ip))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_has_its_address() {
+        let addresses = Monitor::new().unwrap().addresses().unwrap();
+        assert!(addresses.contains(&(1, IpAddr::from([127, 0, 0, 1]))), "{addresses:?}");
+    }
 
     #[test]
     fn loopback_is_among_the_interfaces() {

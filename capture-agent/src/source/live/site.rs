@@ -165,7 +165,7 @@ fn begin(
         notices.push(Notice::DefaultRoute { iface, netns: netns.clone() });
     }
     let named = iface::named(&ifaces, &all)?;
-    let wanted = Wanted { ifaces, hook: config.hook, tc: config.tc };
+    let wanted = Wanted { ifaces, hook: config.hook, tc: config.tc, sensor: config.sensor };
     privilege::check()?;
     privilege::lift_memlock_limit();
     let ring_bytes =
