@@ -8,6 +8,7 @@
 
 mod emit;
 mod flow;
+mod owner;
 mod packet;
 mod parse;
 mod ring;
