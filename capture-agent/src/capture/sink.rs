@@ -262,7 +262,16 @@ mod tests {
 
     fn exchange(number: u64) -> Exchange {
         let end = Endpoint::v4([10, 0, 0, 1], 80);
-        let flow = FlowInfo { id: FlowId(0), number, client: end, server: end, iface: None };
+        let flow = FlowInfo {
+            id: FlowId(0),
+            number,
+            start: Timestamp::default(),
+            client: end,
+            server: end,
+            iface: None,
+            local: None,
+            owner: None,
+        };
         let http = http::Exchange {
             index: 0,
             request: None,
