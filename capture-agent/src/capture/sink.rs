@@ -265,7 +265,7 @@ mod tests {
         let flow = FlowInfo {
             id: FlowId(0),
             number,
-            start: Timestamp::default(),
+            start: capture_agent::segment::Timestamp::default(),
             client: end,
             server: end,
             iface: None,
