@@ -116,7 +116,7 @@ fn on_loopback_it_is_the_server_in_its_container() {
 
     let process = json!({"pid": python.pid(), "name": name_of(python.pid())});
     let expected = json!(["server", cgroup.path, CONTAINER, process]);
-    assert_eq!(owners(&ended.objects("exchange")), [expected.clone()]);
+    assert_eq!(owners(&ended.objects("exchange")), std::slice::from_ref(&expected));
     assert_eq!(owners(&ended.objects("flow")), [expected]);
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn new(path: &str) -> Self {
+    pub(super) fn new(path: &str) -> Self {
         Self { path: Arc::from(path), container: container::id(path).map(Arc::from) }
     }
 }

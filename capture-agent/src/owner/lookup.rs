@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::budget::Budget;
-use super::known::{Answer, Listener, Recent, one_of};
+use super::known::{Answer, Connection, Listener, Recent, one_of};
 use super::processes::{self, Held, Holder};
 use super::sockets::{SockDiag, Socket};
 use super::{OpenedFlow, Question, Shared, groups};
@@ -36,12 +36,19 @@ const RETRIES: usize = 1024;
 const RECENT_PIDS: usize = 16;
 
 /// A socket of this host that is an end of a flow.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Found {
     flow: OpenedFlow,
     end: End,
     socket: Socket,
     is_retry: bool,
+}
+
+impl Found {
+    fn connection(&self) -> Connection<'_> {
+        let OpenedFlow { server, start, .. } = self.flow;
+        Connection { end: self.end, server, start, netns: self.flow.netns.as_deref() }
+    }
 }
 
 /// Looks things up.
@@ -183,7 +190,10 @@ impl LookUp {
         let (client, server) = (flow.client, flow.server);
         let ends = [(End::Server, server, client), (End::Client, client, server)];
         ends.into_iter().find_map(|(end, local, remote)| {
-            let mut found = self.namespaces.iter_mut().filter_map(|(_, it)| it.find(local, remote));
+            let mut found = self.namespaces.iter_mut().filter_map(|(named, sockets)| {
+                let here = named.as_ref().map(Namespace::name) == flow.netns.as_ref();
+                here.then(|| sockets.find(local, remote))?
+            });
             found.find(|socket| !socket.listens).map(|socket| (end, socket))
         })
     }
@@ -219,11 +229,8 @@ impl LookUp {
 
     /// Those that hold the socket which listens for the connection.
     fn listening(&self, found: &Found) -> Vec<Holder> {
-        if found.end == End::Client {
-            return Vec::new();
-        }
         let known = self.shared.known();
-        let listening = known.listening(found.flow.server, found.socket.cgroup);
+        let listening = known.listening(found.connection(), found.socket.cgroup);
         let mut holders: Vec<Holder> = Vec::new();
         for holder in listening.flat_map(|listener| &listener.holders) {
             if !holders.contains(holder) {
@@ -234,10 +241,10 @@ impl LookUp {
     }
 
     fn conclude(&mut self, found: &Found, held: &Held) {
-        let Found { flow, end, socket, is_retry } = *found;
+        let Found { ref flow, end, socket, is_retry } = *found;
         // It may have no group to tell any more, as in TIME-WAIT, or no holder yet.
         let cgroup = match socket.cgroup {
-            0 => self.shared.known().serving(end, flow.server, 0, flow.start).0,
+            0 => self.shared.known().serving(found.connection(), 0).0,
             cgroup => cgroup,
         };
         self.learn_group(cgroup);
@@ -250,7 +257,7 @@ impl LookUp {
         };
         let has_pid = |process: &Process| process.pid.is_some();
         let mut known = self.shared.known();
-        let process = process.or_else(|| known.serving(end, flow.server, cgroup, flow.start).1);
+        let process = process.or_else(|| known.serving(found.connection(), cgroup).1);
         let has_pid = process.as_ref().is_some_and(has_pid);
         let answer = known.answer(end, cgroup, process);
         if is_retry && !has_pid {
@@ -259,7 +266,7 @@ impl LookUp {
         known.answers.insert(flow.id, answer);
         drop(known);
         if socket.inode == 0 && !has_pid && self.retries.len() < RETRIES {
-            self.retries.push_back((Instant::now() + RETRY_AFTER, flow));
+            self.retries.push_back((Instant::now() + RETRY_AFTER, flow.clone()));
         }
     }
 
@@ -288,10 +295,13 @@ impl LookUp {
     /// have changed. Whether a holder is still there is looked at for these ports.
     fn see_listeners(&mut self, ports: &HashSet<u16>) {
         self.listeners_seen = Some(Instant::now());
-        let sockets: Vec<Socket> =
-            self.namespaces.iter_mut().flat_map(|(_, it)| it.listeners()).collect();
-        let inodes: HashSet<u64> = sockets.iter().map(|socket| socket.inode).collect();
-        for socket in sockets.iter().filter(|socket| ports.contains(&socket.local.port)) {
+        let mut sockets = Vec::new();
+        for (named, all) in &mut self.namespaces {
+            let netns = named.as_ref().map(Namespace::name);
+            sockets.extend(all.listeners().into_iter().map(|socket| (netns.cloned(), socket)));
+        }
+        let inodes: HashSet<u64> = sockets.iter().map(|(_, socket)| socket.inode).collect();
+        for (_, socket) in sockets.iter().filter(|(_, socket)| ports.contains(&socket.local.port)) {
             if let Some(holders) = self.holders.get_mut(&socket.inode) {
                 holders.retain(Holder::is_there);
             }
@@ -306,9 +316,13 @@ impl LookUp {
             self.holders_due = Instant::now() + HOLDERS_AGE.max(took * HOLDERS_SHARE);
         }
         let mut listeners: HashMap<u16, Vec<Listener>> = HashMap::new();
-        for socket in sockets {
+        for (netns, socket) in sockets {
             let holders = self.holders.get(&socket.inode).cloned().unwrap_or_default();
-            listeners.entry(socket.local.port).or_default().push(Listener { socket, holders });
+            listeners.entry(socket.local.port).or_default().push(Listener {
+                netns,
+                socket,
+                holders,
+            });
         }
         self.shared.known().listeners = listeners;
     }

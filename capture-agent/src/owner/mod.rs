@@ -55,12 +55,14 @@ enum Question {
 }
 
 /// A flow that has opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct OpenedFlow {
     id: FlowId,
     client: Endpoint,
     server: Endpoint,
     start: Timestamp,
+    /// The network namespace of its interface, as the user named it.
+    netns: Option<Arc<str>>,
 }
 
 /// What the thread and the outputs share.
@@ -109,7 +111,8 @@ impl Owners {
     /// Has a flow looked up that has opened. Never waits.
     pub fn ask(&self, flow: &FlowView<'_>) {
         let FlowView { client, server, start, .. } = *flow;
-        self.put(Question::Flow(OpenedFlow { id: flow.id(), client, server, start }));
+        let netns = flow.iface.and_then(|iface| iface.netns.clone());
+        self.put(Question::Flow(OpenedFlow { id: flow.id(), client, server, start, netns }));
     }
 
     fn put(&self, question: Question) {

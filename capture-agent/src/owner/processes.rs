@@ -29,6 +29,11 @@ impl Holder {
         Some(Self { pid, name: Arc::from(name), started_ticks })
     }
 
+    #[cfg(test)]
+    pub(super) fn for_test(pid: u32, name: &str, started_ticks: u64) -> Self {
+        Self { pid, name: Arc::from(name), started_ticks }
+    }
+
     /// Whether it still is, and is still called so.
     pub(super) fn is_there(&self) -> bool {
         Self::now(self.pid).as_ref() == Some(self)

@@ -72,6 +72,11 @@ impl Socket {
     }
 }
 
+#[cfg(test)]
+pub(super) const fn listening_for_test(local: Endpoint, cgroup: u64) -> Socket {
+    Socket { local, inode: 1, cgroup, listens: true, v6_only: false }
+}
+
 /// Asks about the sockets of a network namespace.
 #[derive(Debug)]
 pub(super) struct SockDiag {

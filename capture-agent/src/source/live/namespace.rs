@@ -74,6 +74,12 @@ impl Namespace {
             .map_err(|error| LiveError::namespace(&self.name, &error.into()))
     }
 
+    /// As the user named it.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// Whether it is still there under its name: the process runs, the file is this namespace's.
     #[must_use]
     pub fn is_there(&self) -> bool {
