@@ -25,6 +25,7 @@ mod layers;
 mod listener;
 mod losses;
 mod networks;
+mod owner;
 mod privacy;
 mod resync;
 mod schema;
