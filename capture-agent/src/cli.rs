@@ -90,6 +90,9 @@ pub(crate) struct RunArgs {
     /// How TC programs are attached
     #[arg(long, value_name = "WAY", default_value = "auto")]
     pub(crate) tc_attach: TcAttach,
+    /// Do not look up the control group, container and process at the local end of flows
+    #[arg(long)]
+    pub(crate) no_owner: bool,
     /// Show the kernel half's own log on standard error
     #[arg(long, value_name = "LEVEL")]
     pub(crate) kernel_log: Option<KernelLogLevel>,

@@ -18,12 +18,58 @@ pub struct FlowInfo {
     /// Counts flows from 0 in the order in which they were first seen. Where several engines have a
     /// part of the flows each, it is only one that no other flow has.
     pub number: u64,
+    /// When its first segment was seen.
+    pub start: Timestamp,
     /// Who asks.
     pub client: Endpoint,
     /// Who answers.
     pub server: Endpoint,
     /// Where it was first seen; `None` where the source knows no name.
     pub iface: Option<Arc<Interface>>,
+    /// The end that segments showed to be a socket of this host: the server's where both are.
+    pub local: Option<Local>,
+    /// Whose socket that is. The engine does not know; it is looked up on the way to the outputs.
+    pub owner: Option<Arc<Owner>>,
+}
+
+/// An end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Who asks.
+    Client,
+    /// Who answers.
+    Server,
+}
+
+/// An end of a flow that is a socket of this host, by what its segments tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Which.
+    pub end: End,
+    /// The id of its control group (version 2).
+    pub cgroup: u64,
+}
+
+/// Who on this host is an end of a flow, as far as that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Which end; the server's where both are of this host.
+    pub end: End,
+    /// Path of the socket's control group (version 2).
+    pub cgroup: Option<Arc<str>>,
+    /// The container's id, where that path tells it.
+    pub container: Option<Arc<str>>,
+    /// The process that holds the socket.
+    pub process: Option<Process>,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id; `None` where the socket may be of any of several of that name.
+    pub pid: Option<u32>,
+    /// What it calls itself (`/proc/PID/comm`).
+    pub name: Arc<str>,
 }
 
 /// An exchange and the flow it was on.
@@ -226,6 +272,15 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// Flows whose owners were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerCounters {
+    /// Flows that the kernel was asked about.
+    pub looked_up: u64,
+    /// Flows that it was not, because there were too many at a time.
+    pub skipped: u64,
+}
+
 /// The ledger: where every packet, segment, exchange and message went.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -239,6 +294,8 @@ pub struct Stats {
     pub engine: EngineCounters,
     /// What was left out on the way to the outputs.
     pub dropped: Dropped,
+    /// Flows whose owners were looked up, where they are.
+    pub owners: Option<OwnerCounters>,
     /// What the outputs wrote.
     pub written: Vec<Written>,
 }

@@ -20,4 +20,6 @@ pub mod listener;
 
 pub mod engine;
 
+pub mod owner;
+
 pub mod output;

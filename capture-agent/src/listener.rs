@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, Exchange, FlowSummary, WebSocketMessage};
+use crate::event::{Event, Exchange, FlowSummary, Local, WebSocketMessage};
 use crate::flow::{CloseReason, Direction, FlowId, FlowKey, FlowState};
 use crate::segment::{Endpoint, Interface, Timestamp};
 
@@ -17,6 +17,8 @@ pub struct FlowView<'a> {
     pub server: Endpoint,
     /// Where it was first seen; `None` where the source knows no name.
     pub iface: Option<&'a Arc<Interface>>,
+    /// The end that segments showed to be a socket of this host.
+    pub local: Option<Local>,
     /// What it is at.
     pub state: FlowState,
     /// When its first segment was seen.

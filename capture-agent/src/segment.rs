@@ -204,7 +204,7 @@ pub struct Segment<'a> {
     pub wire_len: u32,
     /// Why the rest of the payload is not there.
     pub missing: Missing,
-    /// Control group (version 2) of the local socket, 0 where that is not known.
+    /// Control group (version 2) of the socket that sent it, 0 where that is not known.
     pub cgroup: u64,
 }
 

@@ -50,6 +50,9 @@ pub mod program {
 pub mod setting {
     /// `u8`: not 0 where every port is selected and [`PORTS`](super::map::PORTS) is not asked.
     pub const ANY_PORT: &str = "ANY_PORT";
+    /// `u8`: not 0 where the kernel can tell the control group of a packet's socket
+    /// (`CONFIG_SOCK_CGROUP_DATA`); else the programs do without, so that they load.
+    pub const KNOWS_CGROUPS: &str = "KNOWS_CGROUPS";
     /// `u8`: not 0 where only the hosts in [`HOSTS`](super::map::HOSTS) are selected.
     pub const SOME_HOSTS: &str = "SOME_HOSTS";
     /// `u32`: how many [`RINGS`](super::map::RINGS) are in use, 1 at least.

@@ -9,6 +9,7 @@
 
 mod emit;
 mod flow;
+mod owner;
 mod packet;
 mod parse;
 mod ring;

@@ -13,6 +13,8 @@ use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_b
 use aya_ebpf::programs::{TcContext, XdpContext};
 use capture_ebpf::Hook;
 
+use crate::owner;
+
 /// What the shared path asks of a packet.
 pub(crate) trait Packet {
     /// What aya's log macros name a program's argument by.
@@ -29,6 +31,9 @@ pub(crate) trait Packet {
 
     /// Bytes of the frame, all buffers together.
     fn len(&self) -> u32;
+
+    /// Control group of the socket that sent it, 0 where that is not known: see [`owner`].
+    fn cgroup(&self) -> u64;
 
     /// Copies `len` bytes from `offset` to `to`; whether the packet has them.
     ///
@@ -119,6 +124,12 @@ impl Packet for Skb<'_> {
     }
 
     #[inline(always)]
+    fn cgroup(&self) -> u64 {
+        // SAFETY: the context is valid.
+        unsafe { owner::sender(self.raw()) }
+    }
+
+    #[inline(always)]
     unsafe fn load_to(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the context is valid, and the caller vouches for `to`.
         unsafe { bpf_skb_load_bytes(self.raw().cast(), offset, to.cast::<c_void>(), len) == 0 }
@@ -169,6 +180,11 @@ impl Packet for Frame<'_> {
     fn len(&self) -> u32 {
         // SAFETY: the context is valid.
         unsafe { bpf_xdp_get_buff_len(self.raw()) as u32 }
+    }
+
+    #[inline(always)]
+    fn cgroup(&self) -> u64 {
+        0 // a frame has no socket yet
     }
 
     #[inline(always)]

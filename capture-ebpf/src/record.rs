@@ -39,8 +39,8 @@ pub mod missing {
 pub struct RecordHeader {
     /// `CLOCK_MONOTONIC` when the hook saw the packet, in nanoseconds.
     pub time_ns: u64,
-    /// Control group (version 2) of the socket that sent the packet, or that will receive it; 0
-    /// where that is not known.
+    /// Control group (version 2) of the socket that sent the packet; 0 where that is not known,
+    /// as of what other hosts sent.
     pub cgroup: u64,
     /// The interface whose hook saw it.
     pub ifindex: u32,

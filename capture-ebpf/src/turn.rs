@@ -66,6 +66,7 @@ pub(crate) fn take(
             return Err(Verdict::RingFull);
         }
     }
+    header.cgroup = packet.cgroup();
     emit::emit(packet, header, payload_offset, ring, counters)
         .inspect_err(|_| drop_rest(flow, header, counters))
 }

@@ -5,6 +5,7 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod cgroup;
     pub(crate) mod client;
     pub(crate) mod fetch;
     pub(crate) mod hooks;
@@ -30,6 +31,7 @@ mod ledger;
 mod load;
 mod namespaces;
 mod output;
+mod owner;
 mod reader;
 mod selection;
 mod sensor;

@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 10] = [
     &["source", "http"],
     &["event"],
     &["listener"],
-    &["engine"],
+    &["engine", "owner"],
     &["output"],
     &["cli"],
     &["capture"],

@@ -26,6 +26,7 @@ mod left_out;
 mod listener;
 mod losses;
 mod networks;
+mod owner;
 mod privacy;
 mod resync;
 mod schema;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -21,13 +22,28 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts it in `namespace`; it listens when this returns.
     pub(crate) fn start(namespace: &Namespace) -> Self {
+        Self::start_by(&mut namespace.command("nginx"))
+    }
+
+    /// As [`Nginx::start`], by a command that runs nginx where it is wanted.
+    pub(crate) fn start_by(command: &mut Command) -> Self {
+        // Without a master process, so that there is one process to end.
+        Self::launch(command, "master_process off;")
+    }
+
+    /// As [`Nginx::start_by`], with so many workers under a master; they end with the namespace.
+    pub(crate) fn start_with_workers(command: &mut Command, workers: usize) -> Self {
+        Self::launch(command, &format!("user root; worker_processes {workers};"))
+    }
+
+    fn launch(command: &mut Command, processes: &str) -> Self {
         let dir = tempfile::tempdir().expect("folder can be made");
         let root = dir.path().to_str().expect("path is text");
         fs::create_dir(dir.path().join("files")).expect("folder can be made");
-        fs::write(dir.path().join("nginx.conf"), configuration(root)).expect("file can be written");
-        let mut command = namespace.command("nginx");
+        fs::write(dir.path().join("nginx.conf"), configuration(root, processes))
+            .expect("file can be written");
         command.args(["-p", root, "-c", "nginx.conf", "-e", "error.log"]);
-        let mut nginx = Self { process: Process::start(&mut command), dir };
+        let mut nginx = Self { process: Process::start(command), dir };
         nginx.wait_until_it_listens();
         nginx
     }
@@ -51,18 +67,25 @@ impl Nginx {
         self.process.pid()
     }
 
+    /// The workers of its master.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("the master is there");
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
     /// A path in its folder, for what a test wants to put there.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 }
 
-/// Without a master process, so that there is one process to end.
-fn configuration(root: &str) -> String {
+fn configuration(root: &str, processes: &str) -> String {
     let listen: String =
         PORTS.iter().map(|port| format!("listen {port}; listen [::]:{port}; ")).collect();
     format!(
-        "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;
+        "daemon off; {processes} pid {root}/pid; error_log {root}/error.log;
 events {{ worker_connections 2048; }}
 http {{
   access_log off;

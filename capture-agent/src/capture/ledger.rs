@@ -30,7 +30,7 @@ impl Tally {
     /// The ledger as of now. What was written is added by the outputs when they come to it.
     pub(super) fn stats(self, packets: Vec<SourcePackets>) -> Stats {
         let Self { now: time, engine, dropped } = self;
-        Stats { time, packets, governors: Vec::new(), engine, dropped, written: Vec::new() }
+        Stats { time, packets, engine, dropped, ..Stats::default() }
     }
 }
 

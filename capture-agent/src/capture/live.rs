@@ -4,13 +4,15 @@
 use std::io;
 use std::thread::{self, JoinHandle};
 
+use anyhow::Context as _;
 use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{Event, SourcePackets};
 use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::{OutputError, Outputs};
+use capture_agent::owner::Owners;
 use capture_agent::selection::PortSet;
 use capture_agent::source::live::{
-    KernelLog, LiveConfig, LiveError, LiveSource, Notice, RingReader, Sensor,
+    KernelLog, LiveConfig, LiveError, LiveSource, Namespace, Notice, RingReader, Sensor,
 };
 use tokio::task::JoinSet;
 
@@ -26,7 +28,11 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let config = config(args);
-    let outputs = open_outputs(&args.common)?;
+    let mut outputs = open_outputs(&args.common)?;
+    if !args.no_owner {
+        let owners = Owners::start(Namespace::find(&args.netns)?);
+        outputs = outputs.with_owners(owners.context("cannot look up sockets")?);
+    }
     let (mut source, readers) = LiveSource::open(&config)?;
     if !args.common.quiet {
         source.notices().for_each(|notice| say(notice, &args.port));
@@ -120,11 +126,13 @@ impl Capture {
         outputs: Outputs,
         args: &CommonArgs,
     ) -> anyhow::Result<Self> {
+        let owners = outputs.owners().cloned();
         let (sender, writer) = queue::spawn(outputs)?;
         let settings = settings.share_of(readers.len());
         let sinks = Sink::several(args, readers.iter().map(|_| sender.another()).collect());
         let wanted = sinks.first().map(Sink::wanted).unwrap_or_default();
         let workers = readers.into_iter().zip(sinks).map(|(reader, sink)| {
+            let sink = sink.with_owners(owners.clone());
             Worker::start(reader, Engine::new(settings.clone()), sink, thread::current())
         });
         let workers = workers.collect::<Result<_, _>>()?;

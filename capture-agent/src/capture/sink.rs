@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use capture_agent::event::{Dropped, Event, Exchange, FlowInfo, FlowSummary, WebSocketMessage};
-use capture_agent::listener::Listener;
+use capture_agent::listener::{FlowView, Listener};
 use capture_agent::output::queue::Sender;
 use capture_agent::output::relay::{self, Relay};
 use capture_agent::output::{OutputError, Outputs};
+use capture_agent::owner::Owners;
 
 use crate::cli::{CommonArgs, EventArg};
 
@@ -98,6 +99,8 @@ impl Way for Sender {
 #[derive(Debug)]
 pub(super) struct Sink<W> {
     pub(super) way: W,
+    /// Who is asked about each flow that opens.
+    owners: Option<Owners>,
     exchanges: bool,
     messages: bool,
     flows: bool,
@@ -148,6 +151,7 @@ impl<W: Way> Sink<W> {
     pub(super) fn new(args: &CommonArgs, way: W) -> Self {
         Self {
             way,
+            owners: None,
             exchanges: args.events.contains(&EventArg::Exchange),
             messages: args.events.contains(&EventArg::WebSocket),
             flows: args.events.contains(&EventArg::Flow),
@@ -174,6 +178,11 @@ impl<W: Way> Sink<W> {
         self.wanted.clone()
     }
 
+    /// Has the owner of each flow looked up.
+    pub(super) fn with_owners(self, owners: Option<Owners>) -> Self {
+        Self { owners, ..self }
+    }
+
     /// Whether as many exchanges have come as were wanted.
     pub(super) fn is_full(&self) -> bool {
         self.wanted.is_full()
@@ -188,6 +197,12 @@ impl<W: Way> Sink<W> {
 }
 
 impl<W: Way> Listener for Sink<W> {
+    fn opened(&mut self, flow: &FlowView<'_>) {
+        if let Some(owners) = &self.owners {
+            owners.ask(flow);
+        }
+    }
+
     fn exchange(&mut self, mut exchange: Exchange) {
         if self.wanted.take() && self.exchanges {
             self.numbers.settle(&mut exchange.flow);
@@ -247,7 +262,16 @@ mod tests {
 
     fn exchange(number: u64) -> Exchange {
         let end = Endpoint::v4([10, 0, 0, 1], 80);
-        let flow = FlowInfo { id: FlowId(0), number, client: end, server: end, iface: None };
+        let flow = FlowInfo {
+            id: FlowId(0),
+            number,
+            start: capture_agent::segment::Timestamp::default(),
+            client: end,
+            server: end,
+            iface: None,
+            local: None,
+            owner: None,
+        };
         let http = http::Exchange {
             index: 0,
             request: None,

@@ -3,10 +3,13 @@
 //! Follows RFC 9293 section 3.5 for how a connection opens and ends. Invariant: while nothing is
 //! said it takes little room, for there may be a million of it.
 
+mod marks;
+mod owner;
 mod resync;
 
 use super::Settings;
 use super::desk::Desk;
+use super::groups::Group;
 use super::side::{Side, Tally, tell};
 use crate::flow::{
     CloseReason, Direction, FlowKey, FlowState, Handshake, Keyed, Phase, bytes_per_flow,
@@ -15,6 +18,7 @@ use crate::http::{self, Connection, Context, Ending, Network, Resting, Tunnel};
 use crate::listener::Listener;
 use crate::segment::{Endpoint, IfaceId, Segment, Timestamp};
 use crate::stream::{Chunk, Counters, Mark, Stream};
+use marks::Marks;
 pub(super) use resync::Finding;
 
 /// A reset further from what is expected is not believed (RFC 9293 section 3.5.3): anybody can
@@ -41,10 +45,9 @@ pub(super) struct Conversation {
     pub(super) client: Endpoint,
     pub(super) server: Endpoint,
     closed: Option<CloseReason>,
-    /// Whether the client is known, by SYN or by what was said, and not a guess.
-    client_is_known: bool,
-    /// Whether something was said, so that `resting` tells how.
-    http_begun: bool,
+    /// Control group of the server's socket if that is known, else of the client's.
+    group: Group,
+    marks: Marks,
 }
 
 const _: () = assert!(Conversation::PLACE_BYTES < 256);
@@ -91,8 +94,8 @@ impl Conversation {
             client,
             server,
             closed: None,
-            client_is_known: flags.syn(),
-            http_begun: false,
+            group: Group::default(),
+            marks: Marks(if flags.syn() { Marks::CLIENT_IS_KNOWN } else { 0 }),
         }
     }
 
@@ -214,6 +217,7 @@ impl Conversation {
         listener: &mut impl Listener,
     ) -> bool {
         self.orient(segment);
+        self.learn_owner(segment, &mut desk.groups);
         let direction = self.direction_from(segment.src);
         self.handshake.observe(direction, segment);
         let flags = segment.flags;
@@ -347,16 +351,17 @@ impl Conversation {
     /// Learns from what is said who the client is, where the start was not seen. Until then it is a
     /// guess; if that was wrong, nothing was heard yet.
     fn orient(&mut self, segment: &Segment<'_>) {
-        if self.client_is_known {
+        if self.marks.has(Marks::CLIENT_IS_KNOWN) {
             return;
         }
         let Some(says) = http::direction_of(segment.payload) else { return };
-        self.client_is_known = true;
+        self.marks.set(Marks::CLIENT_IS_KNOWN, true);
         if says != self.direction_from(segment.src) && self.exchanges() == 0 {
             std::mem::swap(&mut self.client, &mut self.server);
             std::mem::swap(&mut self.to_server, &mut self.to_client);
+            self.turn_owner();
             self.http = None;
-            self.http_begun = false;
+            self.marks.set(Marks::HTTP_BEGUN, false);
         }
     }
 
@@ -397,8 +402,8 @@ impl Conversation {
     }
 
     fn begin_http(&mut self) {
-        if !self.http_begun {
-            self.http_begun = true;
+        if !self.marks.has(Marks::HTTP_BEGUN) {
+            self.marks.set(Marks::HTTP_BEGUN, true);
             self.resting = Resting::new([self.to_server.from_start, self.to_client.from_start]);
         }
     }
@@ -411,7 +416,9 @@ impl Conversation {
     ) {
         let mut http = match self.http.take() {
             Some(http) => http,
-            None if self.http_begun && !self.resting.is_deaf() => desk.connection(self.resting),
+            None if self.marks.has(Marks::HTTP_BEGUN) && !self.resting.is_deaf() => {
+                desk.connection(self.resting)
+            }
             None => return,
         };
         act(&mut http, desk, self.context());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::conversation::Conversation;
+use super::groups::Groups;
 use super::interfaces::Interfaces;
 use crate::event::{Exchange, FlowInfo, WebSocketMessage};
 use crate::flow::FlowId;
@@ -21,6 +22,7 @@ pub(super) struct Desk {
     pub(super) settings: Settings,
     pub(super) now: Timestamp,
     pub(super) interfaces: Interfaces,
+    pub(super) groups: Groups,
     /// What is on its way to the listener; empty between calls.
     pub(super) said: http::Said,
     /// Exchanges that the listener has had.
@@ -38,6 +40,7 @@ impl Desk {
             settings,
             now: Timestamp::default(),
             interfaces: Interfaces::default(),
+            groups: Groups::default(),
             said: http::Said::default(),
             exchanges_passed: 0,
             messages_passed: 0,
@@ -69,6 +72,7 @@ impl Desk {
             client: flow.client,
             server: flow.server,
             iface: self.interface(flow),
+            local: flow.local(&self.groups),
             state: flow.state(),
             start: flow.start,
             last_activity: flow.last_activity,
@@ -80,9 +84,12 @@ impl Desk {
         FlowInfo {
             id: FlowId::new(&flow.flow_key(), flow.start),
             number: flow.number,
+            start: flow.start,
             client: flow.client,
             server: flow.server,
             iface: self.interface(flow).cloned(),
+            local: flow.local(&self.groups),
+            owner: None,
         }
     }
 

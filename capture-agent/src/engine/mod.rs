@@ -7,6 +7,7 @@
 
 mod conversation;
 mod desk;
+mod groups;
 mod holes;
 mod interfaces;
 mod side;
@@ -227,7 +228,8 @@ impl Engine {
             return None;
         }
         while self.table.len() >= self.desk.settings.max_flows && self.evict_one(listener) {}
-        let flow = Conversation::new(segment, self.counters.flows_opened, &self.desk.settings);
+        let mut flow = Conversation::new(segment, self.counters.flows_opened, &self.desk.settings);
+        flow.learn_owner(segment, &mut self.desk.groups);
         self.counters.flows_opened += 1;
         listener.opened(&self.desk.view(&flow));
         let phase = flow.phase();

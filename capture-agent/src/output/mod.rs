@@ -23,7 +23,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::event::{Event, Written};
+use crate::event::{Event, FlowInfo, Written};
+use crate::owner::Owners;
 use formats::{Formats, Formatter, KEPT_BYTES};
 pub use text::Verbosity;
 
@@ -216,28 +217,49 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Several outputs that get the same events.
 #[derive(Debug, Default)]
-pub struct Outputs(Vec<Output>);
+pub struct Outputs {
+    outputs: Vec<Output>,
+    owners: Option<Owners>,
+}
 
 impl Outputs {
     /// These outputs together.
     #[must_use]
     pub const fn new(outputs: Vec<Output>) -> Self {
-        Self(outputs)
+        Self { outputs, owners: None }
+    }
+
+    /// Has the owner of each event's flow looked up.
+    #[must_use]
+    pub fn with_owners(self, owners: Owners) -> Self {
+        Self { owners: Some(owners), ..self }
+    }
+
+    /// Who is to be asked about each flow that opens.
+    #[must_use]
+    pub const fn owners(&self) -> Option<&Owners> {
+        self.owners.as_ref()
     }
 
     /// Writes an event to each output. A ledger gets what they have written until now.
     ///
     /// # Errors
     /// If one can't be written.
-    pub fn write(&mut self, event: Event) -> Result<(), OutputError> {
-        let event = match event {
-            Event::Stats(mut stats) => {
+    pub fn write(&mut self, mut event: Event) -> Result<(), OutputError> {
+        match &mut event {
+            Event::Exchange(exchange) => self.learn_owner(&mut exchange.flow),
+            Event::WebSocket(message) => self.learn_owner(&mut message.flow),
+            Event::Flow(summary) => self.learn_owner(&mut summary.flow),
+            Event::Stats(stats) => {
                 stats.written = self.written();
-                Event::Stats(stats)
+                stats.owners = self.owners.as_ref().map(Owners::counters);
             }
-            other => other,
-        };
-        self.0.iter_mut().try_for_each(|output| output.write(&event))
+        }
+        self.outputs.iter_mut().try_for_each(|output| output.write(&event))
+    }
+
+    fn learn_owner(&self, flow: &mut FlowInfo) {
+        flow.owner = self.owners.as_ref().and_then(|owners| owners.of(flow));
     }
 
     /// Writes events that were put into the formats before. A ledger was not: it gets what was
@@ -248,7 +270,7 @@ impl Outputs {
                 self.write(event)?;
                 continue;
             }
-            for (output, formatted) in self.0.iter_mut().zip(formats.event(number)) {
+            for (output, formatted) in self.outputs.iter_mut().zip(formats.event(number)) {
                 match formatted {
                     Some(bytes) => output.write_formatted(&event, bytes)?,
                     None => output.write(&event)?,
@@ -263,16 +285,16 @@ impl Outputs {
     /// # Errors
     /// If one can't be written: of the first.
     pub fn flush(&mut self) -> Result<(), OutputError> {
-        self.0.iter_mut().map(Output::flush).fold(Ok(()), Result::and)
+        self.outputs.iter_mut().map(Output::flush).fold(Ok(()), Result::and)
     }
 
     /// What each has written.
     #[must_use]
     pub fn written(&self) -> Vec<Written> {
-        self.0.iter().map(Output::written).collect()
+        self.outputs.iter().map(Output::written).collect()
     }
 
     fn formats(&self) -> Formats {
-        Formats::new(self.0.iter().map(|output| output.format.clone()))
+        Formats::new(self.outputs.iter().map(|output| output.format.clone()))
     }
 }

@@ -236,7 +236,16 @@ mod tests {
 
     fn flow(number: u64) -> FlowInfo {
         let end = Endpoint::v4([10, 0, 0, 1], 80);
-        FlowInfo { id: FlowId(number), number, client: end, server: end, iface: None }
+        FlowInfo {
+            id: FlowId(number),
+            number,
+            start: Timestamp::default(),
+            client: end,
+            server: end,
+            iface: None,
+            local: None,
+            owner: None,
+        }
     }
 
     fn summary(number: u64) -> Event {

@@ -4,6 +4,7 @@
 //! are RFC 3339 UTC with nanoseconds, durations whole microseconds.
 
 mod from;
+mod owner;
 mod parts;
 mod stats;
 mod websocket;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use super::time::Rfc3339;
 use crate::http::Anomaly;
+pub use owner::{LocalRecord, ProcessRecord};
 use parts::{FlowName, Headers, Url};
 pub use stats::StatsRecord;
 pub use websocket::{OpcodeRecord, WebSocketRecord};
@@ -62,6 +64,15 @@ pub struct ExchangeRecord<'a> {
     netns: Option<&'a str>,
     client: EndRecord,
     server: EndRecord,
+    /// Which end `cgroup`, `container` and `process` are of: one that is a socket of this host, the
+    /// server's where both are. `null` where neither is known to be.
+    local: Option<LocalRecord>,
+    /// Path of the socket's control group (version 2).
+    cgroup: Option<&'a str>,
+    /// Id of the container, or its name where it has none, as the control group's path tells it.
+    container: Option<&'a str>,
+    /// The process that holds the socket, or the one that listens.
+    process: Option<ProcessRecord<'a>>,
     /// `null` where it was not observed, or is not known to be what the response answers.
     request: Option<RequestRecord<'a>>,
     /// `null` where it was not observed, or is not known to answer the request.
@@ -306,6 +317,15 @@ pub struct FlowRecord<'a> {
     netns: Option<&'a str>,
     client: EndRecord,
     server: EndRecord,
+    /// Which end `cgroup`, `container` and `process` are of: one that is a socket of this host, the
+    /// server's where both are. `null` where neither is known to be.
+    local: Option<LocalRecord>,
+    /// Path of the socket's control group (version 2).
+    cgroup: Option<&'a str>,
+    /// Id of the container, or its name where it has none, as the control group's path tells it.
+    container: Option<&'a str>,
+    /// The process that holds the socket, or the one that listens.
+    process: Option<ProcessRecord<'a>>,
     /// First segment.
     #[schemars(with = "String")]
     start: Rfc3339,

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::escape::{visible, visible_lines};
 use super::style;
 use super::time::time_of_day;
-use crate::event::{Event, Exchange, FlowSummary, Stats, WebSocketMessage};
+use crate::event::{End, Event, Exchange, FlowSummary, Owner, Stats, WebSocketMessage};
 use crate::flow::{CloseReason, Direction};
 use crate::http::head::{Head, RequestHead, ResponseHead};
 use crate::http::websocket::{self, Opcode};
@@ -95,6 +95,9 @@ impl Text {
     fn messages(&self, exchange: &Exchange, writer: &mut impl Write) -> io::Result<()> {
         if self.verbosity < Verbosity::Heads {
             return Ok(());
+        }
+        if let Some(owner) = &exchange.flow.owner {
+            writeln!(writer, "* {}", self.styled(style::DIM, &owned(owner)))?;
         }
         if let Some(request) = &exchange.http.request {
             let head = &request.head;
@@ -237,6 +240,23 @@ fn quoted(message: &websocket::Message) -> Option<String> {
         _ if std::str::from_utf8(content).is_ok() => format!("\"{}{cut}\"", visible(content)),
         _ => format!("({len} bytes that are not text)"),
     })
+}
+
+/// Whose socket the local end is: `server: nginx (1234) in /system.slice/nginx.service`.
+fn owned(owner: &Owner) -> String {
+    let end = match owner.end {
+        End::Client => "client",
+        End::Server => "server",
+    };
+    let process = owner.process.as_ref().map_or_else(
+        || "process not known".to_owned(),
+        |process| {
+            let pid = process.pid.map(|pid| format!(" ({pid})")).unwrap_or_default();
+            format!("{}{pid}", visible(process.name.as_bytes()))
+        },
+    );
+    let cgroup = owner.cgroup.as_ref().map(|path| format!(" in {}", visible(path.as_bytes())));
+    format!("{end}: {process}{}", cgroup.unwrap_or_default())
 }
 
 /// A media type without its parameters.

@@ -225,6 +225,7 @@ mod tests {
         client: Endpoint::v4([10, 0, 0, 5], 51234),
         server: Endpoint::v4([10, 0, 0, 1], 80),
         iface: None,
+        local: None,
         state: FlowState::Open,
         start: Timestamp(0),
         last_activity: Timestamp(0),

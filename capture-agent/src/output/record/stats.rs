@@ -29,6 +29,17 @@ pub struct StatsRecord<'a> {
     flows: FlowsRecord,
     exchanges: ExchangesRecord<'a>,
     messages: MessagesRecord,
+    /// Flows whose owners were asked for; `null` where none are.
+    owners: Option<OwnersRecord>,
+}
+
+/// Flows whose owners were asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OwnersRecord {
+    /// Flows that the kernel was asked about.
+    looked_up: u64,
+    /// Flows that it was not, because there were too many at a time.
+    skipped: u64,
 }
 
 /// Packets of one source. What was done with them adds up to `seen`, which is counted apart.
@@ -215,6 +226,10 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
                 dropped: stats.dropped.messages,
                 unwanted: stats.dropped.unwanted_messages,
             },
+            owners: stats.owners.map(|owners| OwnersRecord {
+                looked_up: owners.looked_up,
+                skipped: owners.skipped,
+            }),
         }
     }
 }

@@ -36,7 +36,8 @@ use std::time::Duration;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, Map, MapData, MapType, RingBuf};
-use aya::sys::is_map_supported;
+use aya::programs::ProgramType;
+use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
 use capture_ebpf::{Governor, Hook, MAX_WORKERS, map, setting};
@@ -45,12 +46,12 @@ pub use self::attach::{Attachment, Way};
 pub use self::error::LiveError;
 pub use self::iface::IfacePattern;
 pub use self::kernel_log::{KernelLog, KernelLogLevel};
+pub use self::namespace::Namespace;
 pub use self::notice::Notice;
 pub use self::ring::RingReader;
 pub use self::sensor::Sensor;
 
 use self::counters::KernelCounters;
-use self::namespace::Namespace;
 use self::site::{Opening, Site};
 use super::Packets;
 use crate::selection::Selection;
@@ -309,6 +310,10 @@ fn load(
     let one_in = sample.one_in();
     let consume = u8::from(config.sensor.is_some_and(|sensor| sensor.consume));
     let seed = RandomState::new().hash_one(ring_bytes);
+    let knows_cgroups = u8::from(
+        is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_skb_cgroup_id)
+            .unwrap_or(false),
+    );
     let mut loader = EbpfLoader::new();
     for ring in map::RINGS.into_iter().take(workers as usize) {
         loader.map_max_entries(ring, ring_bytes);
@@ -323,6 +328,7 @@ fn load(
         .override_global(setting::SAMPLE, &one_in, true)
         .override_global(setting::CONSUME, &consume, true)
         .override_global(setting::HASH_SEED, &seed, true)
+        .override_global(setting::KNOWS_CGROUPS, &knows_cgroups, true)
         .override_global(aya_log::LEVEL, &log_level, true);
     loader.load(object).map_err(|error| LiveError::load(error, ring_bytes))
 }

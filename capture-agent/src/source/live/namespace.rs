@@ -26,7 +26,7 @@ const OWN: &str = "/proc/thread-self/ns/net";
 
 /// A network namespace that the user named.
 #[derive(Debug)]
-pub(super) struct Namespace {
+pub struct Namespace {
     /// As the user named it.
     pub(super) name: Arc<str>,
     path: PathBuf,
@@ -42,7 +42,7 @@ impl Namespace {
     ///
     /// # Errors
     /// The first one that is not there, or is none.
-    pub(super) fn find(names: &[String]) -> Result<Vec<Self>, LiveError> {
+    pub fn find(names: &[String]) -> Result<Vec<Self>, LiveError> {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for name in names {
@@ -62,7 +62,10 @@ impl Namespace {
     }
 
     /// Has the calling thread enter it, and stay.
-    pub(super) fn enter(&self) -> Result<(), LiveError> {
+    ///
+    /// # Errors
+    /// If that is not allowed.
+    pub fn enter(&self) -> Result<(), LiveError> {
         // Entering takes CAP_SYS_ADMIN also where one is already.
         if fs::metadata(OWN).is_ok_and(|own| id(&own) == self.id) {
             return Ok(());
@@ -71,8 +74,15 @@ impl Namespace {
             .map_err(|error| LiveError::namespace(&self.name, &error.into()))
     }
 
+    /// As the user named it.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// Whether it is still there under its name: the process runs, the file is this namespace's.
-    pub(super) fn is_there(&self) -> bool {
+    #[must_use]
+    pub fn is_there(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|now| id(&now) == self.id)
     }
 }
