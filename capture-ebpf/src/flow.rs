@@ -56,6 +56,8 @@ struct Place {
 struct Side {
     /// Sequence number of the first byte since the other side last spoke, if `HAS_TURN`.
     turn: u32,
+    /// Sequence number after the furthest byte that was seen, if `HAS_SPOKEN`.
+    furthest: u32,
     /// Sequence number up to which what was left out was told, if `HAS_LEFT_OUT`.
     told: u32,
     /// Sequence number after what was left out, if `HAS_LEFT_OUT`.
@@ -69,6 +71,7 @@ struct Side {
 mod flag {
     pub(super) const HAS_TURN: u32 = 1;
     pub(super) const HAS_LEFT_OUT: u32 = 1 << 1;
+    pub(super) const HAS_SPOKEN: u32 = 1 << 4;
     /// Some of what was left out was lost, and not left out on purpose.
     pub(super) const DROPPED: u32 = 1 << 2;
     /// The last segment that was left out was pushed: its sender has no more for now.
@@ -188,10 +191,17 @@ impl Flow {
         // SAFETY: as in `of`.
         let (mine, theirs) = unsafe { (&mut *self.mine, &mut *self.theirs) };
         theirs.flags &= !flag::HAS_TURN;
+        // What is sent again is of an earlier turn.
+        let again = mine.furthest.wrapping_sub(segment.seq).cast_signed();
+        let is_again = mine.flags & flag::HAS_SPOKEN != 0 && 0 < again && again < MAX_TURN_BYTES;
         if mine.flags & flag::HAS_TURN == 0 {
-            mine.turn = segment.seq;
-            mine.flags |= flag::HAS_TURN;
+            mine.turn = if is_again { mine.furthest } else { segment.seq };
         }
+        let end = segment.seq.wrapping_add(segment.wire_len);
+        if !is_again || end.wrapping_sub(mine.furthest).cast_signed() > 0 {
+            mine.furthest = end;
+        }
+        mine.flags |= flag::HAS_TURN | flag::HAS_SPOKEN;
         let before = segment.seq.wrapping_sub(mine.turn).cast_signed();
         if before > MAX_TURN_BYTES {
             mine.turn = mine.turn.wrapping_add(MAX_TURN_BYTES.cast_unsigned() / 2);
