@@ -57,9 +57,10 @@ fn where_both_are_it_is_the_server() {
 
 #[test]
 fn a_flow_that_is_picked_up_midway_is_turned_with_what_is_known_of_it() {
-    // The port says that the client is the server until the first answer is heard.
+    // The ports say that the client is the server, until the first answer is heard.
     let mut peers = Peers::between("10.0.0.5:80", "10.0.0.1:51000");
     peers.handshake();
+    peers.client("the rest of a body");
     peers.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let only = |known: u16| move |port| if port == known { 7 } else { 0 };
     assert_eq!(local(&peers, 2, only(51_000)), at(End::Server, 7));
