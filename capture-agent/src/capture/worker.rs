@@ -19,7 +19,7 @@ use super::ledger::Tally;
 use super::sink::Sink;
 
 /// How long a worker waits for segments before it looks at the clock and at whether to stop.
-pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 /// What a worker and the thread that conducts the capture share.
 #[derive(Debug, Default)]
 struct Shared {
