@@ -132,18 +132,26 @@ fn a_client_of_the_host_is_named_where_the_server_is_elsewhere() {
     nginx.serve("page", b"a page");
     // What comes in by XDP tells nothing of who sent it, as what comes from another host does.
     let agent = agent(&lab.client, "--iface eth0 --hook xdp");
-    let mut curl = cgroup.command(&lab.client, "curl");
     let url = Lab::url(Family::V4, "/page");
-    // Slowly, so that it is still there when the kernel is asked.
-    let curl = Process::start(curl.args(["--silent", "--limit-rate", "10", &url]));
-    let pid = curl.pid();
-    assert_eq!(curl.wait().stdout, b"a page");
-    let exchanges = agent.stop().objects("exchange");
-
-    let [exchange] = &exchanges[..] else { panic!("{exchanges:?}") };
-    assert_eq!((&exchange["local"], &exchange["cgroup"]), (&json!("client"), &json!(cgroup.path)));
-    let process = &exchange["process"];
-    assert!(process.is_null() || *process == json!({"pid": pid, "name": "curl"}), "{process}");
+    // Until it is known: an exchange does not wait for long while the machine is busy.
+    wait::until("the client is named", || {
+        let mut curl = cgroup.command(&lab.client, "curl");
+        // Slowly, so that it is still there when the kernel is asked.
+        let curl = Process::start(curl.args(["--silent", "--limit-rate", "10", &url]));
+        let pid = curl.pid();
+        let seen = objects(&agent.stdout(), "exchange").len();
+        assert_eq!(curl.wait().stdout, b"a page");
+        wait::until("it is captured", || objects(&agent.stdout(), "exchange").len() > seen);
+        let exchanges = objects(&agent.stdout(), "exchange");
+        let exchange = exchanges.last().expect("there is one");
+        assert_eq!(exchange["local"], "client");
+        let process = &exchange["process"];
+        assert!(process.is_null() || *process == json!({"pid": pid, "name": "curl"}), "{process}");
+        let cgroup = json!(cgroup.path);
+        assert!(exchange["cgroup"].is_null() || exchange["cgroup"] == cgroup, "{exchange}");
+        exchange["cgroup"] == cgroup
+    });
+    agent.stop();
 }
 
 #[test]

@@ -69,6 +69,17 @@ pub(super) struct LookUp {
     recent_pids: VecDeque<u32>,
 }
 
+/// A socket of another namespace. The thread that enters it goes again: one that stayed would keep the
+/// namespace from ending.
+fn open_in(namespace: &Namespace) -> io::Result<SockDiag> {
+    let open = || {
+        namespace.enter().map_err(io::Error::other)?;
+        SockDiag::open()
+    };
+    let opened = thread::scope(|scope| scope.spawn(open).join());
+    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 impl LookUp {
     pub(super) fn new(namespaces: Vec<Namespace>, shared: Arc<Shared>) -> io::Result<Self> {
         let mut opened = Vec::new();
@@ -76,8 +87,8 @@ impl LookUp {
             opened.push((None, SockDiag::open()?));
         }
         for namespace in namespaces {
-            namespace.enter().map_err(io::Error::other)?;
-            opened.push((Some(namespace), SockDiag::open()?));
+            let socket = open_in(&namespace)?;
+            opened.push((Some(namespace), socket));
         }
         let nanos = |clock| {
             let time = Duration::try_from(clock_gettime(clock)).unwrap_or_default();
