@@ -6,7 +6,7 @@ use crate::segment::{IfaceId, Missing, Timestamp};
 use crate::stream::{Chunk, Stream};
 
 /// What is booked of a flow.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     /// Payload bytes that were seen.
     pub(super) bytes: u64,

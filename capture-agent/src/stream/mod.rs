@@ -65,6 +65,12 @@ impl Stream {
         counters
     }
 
+    /// Whether nothing was ever held, late, repeated or missing: its offset says how much was seen.
+    #[must_use]
+    pub const fn is_untroubled(&self) -> bool {
+        self.trouble.is_none()
+    }
+
     /// How much of what happened so far speaks of a bad network.
     #[must_use]
     pub fn disorder(&self) -> Disorder {

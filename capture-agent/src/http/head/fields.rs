@@ -98,7 +98,8 @@ const fn range(span: &Span) -> Range<usize> {
 /// them.
 pub(super) struct Builder<'r, 't> {
     rules: &'r HeadRules,
-    /// The head, if parts of it are kept with what is between them: that takes one copy.
+    /// The head if it is by the grammar: its parts are kept with what is between them, which takes
+    /// one copy.
     head: &'t [u8],
     /// How much of it was copied, or replaced.
     done: usize,
@@ -177,6 +178,11 @@ impl<'r, 't> Builder<'r, 't> {
         self.push(&shown, Field { name, value: 0..0 });
     }
 
+    /// Whether names are tokens: without white space, say.
+    const fn is_by_grammar(&self) -> bool {
+        !self.head.is_empty()
+    }
+
     /// Adds a field.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
         if self.rules.redaction.leaves_header(name) {
@@ -184,7 +190,7 @@ impl<'r, 't> Builder<'r, 't> {
             return self.push(name, Field { name: name_at, value });
         }
         // A colon may be missing and another one stand in the value; most are names and no more.
-        let is_plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        let is_plain = memchr::memchr2(b'%', b'=', name).is_none() && self.is_by_grammar();
         let shown = if is_plain { Cow::Borrowed(name) } else { self.rules.redaction.line(name) };
         let secret = matches!(shown, Cow::Owned(_)) || self.rules.redaction.hides_header(name);
         let name_at = match &shown {

@@ -17,7 +17,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::head::REDACTED;
-use names::{Folded, USUAL_HEADERS};
+use names::Folded;
 
 /// What is hidden. By default the usual secrets; cheap to clone.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl Redaction {
     /// lenient servers take it: with white space around it, or `_` for `-`.
     #[must_use]
     pub fn hides_header(&self, name: &[u8]) -> bool {
-        if self.usual && names::ends_with_any(name, &USUAL_HEADERS) {
+        if self.usual && names::is_usual_header(name) {
             return true;
         }
         let added = &self.added.headers;

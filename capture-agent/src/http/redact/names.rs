@@ -11,7 +11,7 @@ use super::url::units;
 ///
 /// `WWW-Authenticate` and `Authentication-Info` (RFC 9110, RFC 7615) are not among them: what they
 /// say is a challenge, or a proof that is worth nothing to others. Nor is `Signature` (RFC 9421).
-pub(super) const USUAL_HEADERS: [&str; 15] = [
+const USUAL_HEADERS: [&str; 15] = [
     "authorization", // RFC 9110 section 11.6.2, and what proxies rename it to
     "cookie",        // RFC 6265: Cookie, Set-Cookie
     "cookie2",       // RFC 2965
@@ -208,21 +208,36 @@ pub(super) fn without_edges(name: &[u8]) -> &[u8] {
     name.get(start..end).unwrap_or_default()
 }
 
-/// Whether a name ends with one of these, which are folded. Asked of each header of each message:
-/// for most the last letter tells.
-pub(super) fn ends_with_any(name: &[u8], endings: &[&str]) -> bool {
+/// Whether this is the name of a header that is hidden. Asked of most headers of each message: of
+/// those, the last letter tells for most.
+pub(super) fn is_usual_header(name: &[u8]) -> bool {
     let letters = || {
         let letters = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
         letters.map(u8::to_ascii_lowercase)
     };
-    let last = letters().next();
-    endings.iter().any(|ending| {
-        ending.bytes().next_back() == last && {
+    let Some(last) = letters().next().filter(|last| LAST_LETTERS & 1 << last != 0) else {
+        return false;
+    };
+    USUAL_HEADERS.iter().any(|ending| {
+        ending.as_bytes().last() == Some(&last) && {
             let mut letters = letters();
             ending.bytes().rev().all(|byte| letters.next() == Some(byte))
         }
     })
 }
+
+/// The last letters of [`USUAL_HEADERS`], a bit for each.
+const LAST_LETTERS: u128 = {
+    let mut bits = 0;
+    let mut rest: &[&str] = &USUAL_HEADERS;
+    while let [ending, others @ ..] = rest {
+        if let [.., last] = ending.as_bytes() {
+            bits |= 1 << *last;
+        }
+        rest = others;
+    }
+    bits
+};
 
 #[cfg(test)]
 mod tests {
