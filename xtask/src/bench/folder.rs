@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::interrupt;
 use crate::run;
+
+const PREFIX: &str = "capture-bench";
 
 /// Removed when dropped, with all that is in it.
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
     pub(super) fn new(within: &Path) -> Result<Self> {
-        let path = within.join(format!("capture-bench-{}", std::process::id()));
+        interrupt::watch()?;
+        let path = within.join(format!("{PREFIX}-{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("can't make {}", path.display()))?;
         Ok(Self(path))
     }

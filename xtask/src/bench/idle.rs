@@ -17,11 +17,11 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::beside::Beside;
-use super::facts;
 use super::folder::Folder;
 use super::lab::{Lab, SERVER, WIRE};
 use super::measure::median;
 use super::report::{Bar, Report, digits};
+use super::{Facts, facts, interrupt};
 use crate::privileges::Privileges;
 use crate::setup;
 
@@ -109,6 +109,7 @@ impl Kind {
         let mut kind = Self { what, most_ns, costs: Vec::new(), packets: 0 };
         for batch in 0..BATCHES {
             eprintln!("bench: {what}: {} of {BATCHES}", batch + 1);
+            interrupt::check()?;
             let before = runs(agent.pid())?;
             send()?;
             let after = runs(agent.pid())?;
@@ -141,6 +142,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
     let folder = Folder::new(&options.folder)?;
     let program = folder.agent()?;
+    let facts = facts()?;
     let lab = Lab::new()?;
     // Each segment in a packet of its own, as on a wire.
     for end in [&lab.server, &lab.client] {
@@ -161,7 +163,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     kinds.push(Kind::measure(full, None, &agent, &|| body(&lab))?);
     agent.stop()?;
     drop(counting);
-    report(options, silent, &kinds)
+    report(options, &facts, silent, &kinds)
 }
 
 fn start(lab: &Lab, program: &Path, folder: &Path, more: &[&str]) -> Result<Beside> {
@@ -245,8 +247,8 @@ fn body(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn report(options: &Options, silent: f64, kinds: &[Kind]) -> Result<()> {
-    let mut report = Report::new("idle", "Where there is nothing to do", &facts()?);
+fn report(options: &Options, facts: &Facts, silent: f64, kinds: &[Kind]) -> Result<()> {
+    let mut report = Report::new("idle", "Where there is nothing to do", facts);
     report.paragraph(format_args!(
         "`cargo xtask bench idle`. {} s of silence; then {BATCHES} batches of packets of each kind, \
          in the program of the hook that saw most of them. Medians.",

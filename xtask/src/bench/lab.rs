@@ -16,6 +16,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::privileges::Privileges;
 use crate::tool::Tool as _;
 
+const PREFIX: &str = "capture-bench";
 /// The interface at both ends of the wire.
 pub(super) const WIRE: &str = "eth0";
 /// The server's address.
@@ -34,6 +35,7 @@ impl Lab {
                  sudo env \"PATH=$PATH\" \"HOME=$HOME\" cargo xtask bench"
             );
         }
+        sweep()?;
         let (server, client) = (Namespace::new("server")?, Namespace::new("client")?);
         let peer = client.name.as_str();
         server.ip(&format!("link add {WIRE} type veth peer name {WIRE} netns {peer}"))?;
@@ -53,7 +55,7 @@ pub(super) struct Namespace {
 
 impl Namespace {
     fn new(role: &str) -> Result<Self> {
-        let name = format!("capture-bench-{}-{role}", std::process::id());
+        let name = format!("{PREFIX}-{}-{role}", std::process::id());
         Command::new("ip").args(["netns", "add", &name]).read()?;
         Ok(Self { name })
     }
@@ -87,14 +89,31 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let inside = Command::new("ip").args(["netns", "pids", &self.name]).read();
-        for pid in inside.unwrap_or_default().lines() {
-            if let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-        if let Err(error) = Command::new("ip").args(["netns", "delete", &self.name]).read() {
+        if let Err(error) = remove(&self.name) {
             eprintln!("bench: {error:#}");
         }
     }
+}
+
+/// Removes namespaces of runs that were killed.
+fn sweep() -> Result<()> {
+    for line in Command::new("ip").args(["netns", "list"]).read()?.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let rest = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-'));
+        let maker = rest.and_then(|rest| rest.split('-').next());
+        if maker.is_some_and(|maker| !Path::new("/proc").join(maker).exists()) {
+            remove(name)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(name: &str) -> Result<()> {
+    let inside = Command::new("ip").args(["netns", "pids", name]).read();
+    for pid in inside.unwrap_or_default().lines() {
+        if let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    Command::new("ip").args(["netns", "delete", name]).read().map(drop)
 }

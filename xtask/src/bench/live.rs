@@ -16,7 +16,7 @@ use super::load::{CONNECTIONS, Counted, Nginx, wrk};
 use super::measure::median;
 use super::paired::{Contestant, Outcome, Track};
 use super::report::{Bar, Report, digits};
-use super::{facts, versions};
+use super::{Facts, facts, versions};
 use crate::privileges::Privileges;
 use crate::setup;
 
@@ -45,6 +45,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
     let folder = Folder::new(&options.folder)?;
     let agent = folder.agent()?;
+    let facts = facts()?;
     let lab = Lab::new()?;
     let nginx = Nginx::start(&lab, folder.path())?;
     let load = |seconds| wrk(&lab, &nginx, seconds);
@@ -67,7 +68,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     track.rounds(options.rounds, &mut contestants)?;
     let [_, ours, ..] = &contestants;
     let long = (options.long > 0).then(|| track.run(ours, &|| load(options.long))).transpose()?;
-    report(options, &contestants, long.as_ref())
+    report(options, facts, &contestants, long.as_ref())
 }
 
 /// Whether every exchange that was counted is there, and none that was not asked for.
@@ -93,8 +94,12 @@ fn hold(output: &Path, counted: &Counted) -> Result<()> {
     Ledger::of(output)?.balances()
 }
 
-fn report(options: &Options, contestants: &[Contestant; 6], long: Option<&Outcome>) -> Result<()> {
-    let mut facts = facts()?;
+fn report(
+    options: &Options,
+    mut facts: Facts,
+    contestants: &[Contestant; 6],
+    long: Option<&Outcome>,
+) -> Result<()> {
     facts.push(versions(&["nginx", "wrk", "tcpdump", "httpry"]));
     let Options { rounds, seconds, .. } = options;
     let runs = format!("{rounds} rounds of runs of {seconds} s, {CONNECTIONS} connections");

@@ -7,6 +7,7 @@ mod bulk;
 mod flows;
 mod folder;
 mod idle;
+mod interrupt;
 mod lab;
 mod ledger;
 mod live;
@@ -56,7 +57,10 @@ fn conditions() -> Result<()> {
     Ok(())
 }
 
-fn facts() -> Result<Vec<(String, String)>> {
+/// Names and what there is to say.
+type Facts = Vec<(String, String)>;
+
+fn facts() -> Result<Facts> {
     let read = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).read();
     let facts = [
         ("date", read("date", &["-u", "+%F"])?),

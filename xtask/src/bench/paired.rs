@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::beside::{Beside, Ended};
+use super::interrupt;
 use super::lab::{Lab, WIRE};
 use super::load::Counted;
 use super::measure::median;
@@ -172,6 +173,7 @@ impl Track<'_> {
         contestant: &Contestant,
         load: &dyn Fn() -> Result<Counted>,
     ) -> Result<Outcome> {
+        interrupt::check()?;
         let out = self.folder.join("out.jsonl");
         let mut words = contestant.words.iter();
         let Some(program) = words.next() else {

@@ -17,7 +17,7 @@ use super::folder::Folder;
 use super::ledger::Ledger;
 use super::measure::{Cost, Stdout, cost, median};
 use super::report::{Bar, Report, digits};
-use super::{facts, load, versions};
+use super::{Facts, facts, interrupt, load, versions};
 use crate::privileges::Privileges;
 use crate::setup;
 use crate::tool::Tool as _;
@@ -185,6 +185,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
     let folder = Folder::new(&options.folder)?;
     let agent = folder.agent()?;
+    let facts = facts()?;
     let capture = match &options.capture {
         Some(capture) => capture.clone(),
         None => {
@@ -200,6 +201,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         // Into the page cache, whatever was written in between.
         cost(Command::new("cat").arg(&capture), &Stdout::Nowhere)?;
         for reader in readers.iter_mut().filter(|reader| round < reader.rounds) {
+            interrupt::check()?;
             eprintln!("bench: round {} of {}: {}", round + 1, options.rounds, reader.name);
             clear(&outputs)?;
             reader.costs.push(reader.run(&agent, &capture, &outputs)?);
@@ -208,7 +210,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
             }
         }
     }
-    report(options, &capture, &readers)
+    report(options, facts, &capture, &readers)
 }
 
 fn output(folder: &Path) -> PathBuf {
@@ -230,8 +232,7 @@ fn hold(output: &Path, truth: &Path) -> Result<()> {
     check.args(["traffic", "--check"]).args([output, truth]).read().map(drop)
 }
 
-fn report(options: &Options, capture: &Path, readers: &[Reader]) -> Result<()> {
-    let mut facts = facts()?;
+fn report(options: &Options, mut facts: Facts, capture: &Path, readers: &[Reader]) -> Result<()> {
     facts.push(versions(&["tcpdump", "httpry", "ngrep", "tcpflow", "tshark"]));
     let size = fs::metadata(capture)?.len() as f64 / 1e9;
     let exchanges = traffic::count(&traffic::truth_of(capture))?;

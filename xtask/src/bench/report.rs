@@ -7,6 +7,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
+use super::{Facts, interrupt};
 use crate::tool::workspace;
 
 /// What stands under this heading is not the benchmark's.
@@ -19,7 +20,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Opens with what is measured and under which conditions.
-    pub(super) fn new(name: &'static str, title: &str, facts: &[(String, String)]) -> Self {
+    pub(super) fn new(name: &'static str, title: &str, facts: &Facts) -> Self {
         let mut text = format!("# {title}\n\n");
         for (fact, value) in facts {
             text.push_str(&format!("- {fact}: {}\n", value.trim()));
@@ -54,6 +55,7 @@ impl Report {
 
     /// Prints it; keeps it where it belongs if `keep`.
     pub(super) fn end(self, keep: bool) -> Result<()> {
+        interrupt::check()?;
         print!("{}", self.text);
         if !keep {
             return Ok(());
@@ -98,9 +100,10 @@ impl Bar {
 /// Three digits that say something.
 pub(super) fn digits(figure: f64) -> String {
     match figure.abs() {
+        0.0 => "0".to_owned(),
         size if size >= 100.0 => format!("{figure:.0}"),
         size if size >= 10.0 => format!("{figure:.1}"),
-        size if size >= 1.0 || figure == 0.0 => format!("{figure:.2}"),
+        size if size >= 1.0 => format!("{figure:.2}"),
         _ => format!("{figure:.3}"),
     }
 }

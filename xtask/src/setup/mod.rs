@@ -85,7 +85,7 @@ const SERVERS_AND_CLIENTS: [(&str, &str); 10] = [
 ];
 
 /// What benchmarks measure the agent beside, and what makes the load.
-const PEERS: [(&str, &str); 8] = [
+const PEERS: [(&str, &str); 9] = [
     ("tcpdump", "tcpdump"),
     ("httpry", "httpry"),
     ("ngrep", "ngrep"),
@@ -93,6 +93,7 @@ const PEERS: [(&str, &str); 8] = [
     ("tshark", "tshark"),
     ("nginx", "nginx"),
     ("wrk", "wrk"),
+    ("curl", "curl"),
     ("ip", "iproute2"),
 ];
 
