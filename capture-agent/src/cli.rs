@@ -96,12 +96,12 @@ pub(crate) struct RunArgs {
     /// Show the kernel half's own log on standard error
     #[arg(long, value_name = "LEVEL")]
     pub(crate) kernel_log: Option<KernelLogLevel>,
-    /// How the kernel half hands segments over.
-    #[command(flatten, next_help_heading = "From the kernel")]
-    pub(crate) kernel: KernelArgs,
     /// What both commands have.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    /// How the kernel half hands segments over.
+    #[command(flatten, next_help_heading = "From the kernel")]
+    pub(crate) kernel: KernelArgs,
 }
 
 /// Arguments of `read`.

@@ -100,8 +100,7 @@ fn budget(args: &RunArgs) -> Option<u32> {
     let kept = settings(&args.common, &args.port).http.keep_body_bytes as u64;
     // Chunks have frames of their own, and a head comes first.
     let needed = kept.saturating_add(kept / 4) + http.max_head_bytes.as_u64();
-    let bytes = asked.as_u64().max(if kept > 0 { needed } else { 0 });
-    u32::try_from(bytes).ok().filter(|bytes| *bytes < u32::MAX)
+    u32::try_from(asked.as_u64().max(needed)).ok().filter(|bytes| *bytes < u32::MAX)
 }
 
 struct Capture {

@@ -23,8 +23,8 @@ pub(crate) struct KernelArgs {
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_latency)]
     pub(crate) latency: Duration,
     /// Payload of one side that is taken after the other side last spoke, or 'off' for all of it;
-    /// what is past that stays in the kernel and is 'elided'. At least what --bodies asks for is
-    /// taken, and all where messages of WebSockets are among --events
+    /// what is past that stays in the kernel and is 'elided'. At least what --max-head-bytes and
+    /// --bodies ask for is taken, and all where messages of WebSockets are among --events
     #[arg(long, value_name = "SIZE", default_value = "256KiB")]
     pub(crate) budget: Budget,
 }
