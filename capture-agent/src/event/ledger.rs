@@ -1,0 +1,323 @@
+//! The ledger: where every packet, segment, exchange and message went.
+//!
+//! Invariant: what one stage hands on, the next one has taken, or it is counted with a reason.
+
+use capture_ebpf::{Governor, Hook, Verdict};
+
+use crate::segment::Timestamp;
+use crate::source::{HandedOver, Packets, Verdicts};
+
+/// What the engine did with the segments it was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineCounters {
+    /// Segments it was given. Each is one of the next four.
+    pub segments: u64,
+    /// Segments that belong to a flow.
+    pub segments_in_flows: u64,
+    /// Segments that had been seen on another interface.
+    pub segments_shown_again: u64,
+    /// Segments of a flow that had ended.
+    pub segments_after_close: u64,
+    /// Segments that open nothing and belong to nothing, as resets and acknowledgements do when
+    /// their flow is not known.
+    pub segments_without_flow: u64,
+    /// Payload bytes that are here, each once.
+    pub bytes: u64,
+    /// Bytes that were sent and are lost: not seen, or dropped.
+    pub gap_bytes: u64,
+    /// Those of them that were seen, and dropped by the agent itself.
+    pub dropped_bytes: u64,
+    /// Bytes that were seen and left in the kernel on purpose; not among `bytes`.
+    pub elided_bytes: u64,
+    /// Resets out of the window, which were not believed.
+    pub resets_ignored: u64,
+    /// Flows that were opened.
+    pub flows_opened: u64,
+    /// Flows that are in the table.
+    pub flows_active: u64,
+    /// Flows that are gone, by reason: FIN, RST, idle, pressure, reused, end.
+    pub flows_closed: [u64; 6],
+    /// Exchanges that came out.
+    pub exchanges: u64,
+    /// Messages of WebSockets that came out.
+    pub messages: u64,
+}
+
+impl EngineCounters {
+    /// Adds what another engine did.
+    pub fn merge(&mut self, other: &Self) {
+        let Self {
+            segments,
+            segments_in_flows,
+            segments_shown_again,
+            segments_after_close,
+            segments_without_flow,
+            bytes,
+            gap_bytes,
+            dropped_bytes,
+            elided_bytes,
+            resets_ignored,
+            flows_opened,
+            flows_active,
+            flows_closed,
+            exchanges,
+            messages,
+        } = other;
+        self.segments += segments;
+        self.segments_in_flows += segments_in_flows;
+        self.segments_shown_again += segments_shown_again;
+        self.segments_after_close += segments_after_close;
+        self.segments_without_flow += segments_without_flow;
+        self.bytes += bytes;
+        self.gap_bytes += gap_bytes;
+        self.dropped_bytes += dropped_bytes;
+        self.elided_bytes += elided_bytes;
+        self.resets_ignored += resets_ignored;
+        self.flows_opened += flows_opened;
+        self.flows_active += flows_active;
+        for (sum, count) in self.flows_closed.iter_mut().zip(flows_closed) {
+            *sum += count;
+        }
+        self.exchanges += exchanges;
+        self.messages += messages;
+    }
+}
+
+/// Packets that a source saw, and what it did with them.
+#[derive(Clone, Debug)]
+pub struct SourcePackets {
+    /// The hook, or `file`.
+    pub source: &'static str,
+    /// All of them.
+    pub packets: Packets,
+    /// Of a hook, those on each CPU.
+    pub cpus: Vec<Packets>,
+    /// Whether all of them ended at the hook: on a mirror port where they are to.
+    pub consumed: bool,
+}
+
+impl SourcePackets {
+    /// The packets of capture files, which are handed over as one segment each.
+    #[must_use]
+    pub fn of_files(verdicts: Verdicts) -> Self {
+        let records = verdicts.count(Verdict::HandedOver);
+        let handed_over = HandedOver { records, ..HandedOver::default() };
+        let packets = Packets { seen: verdicts.sum(), verdicts, handed_over };
+        Self { source: "file", packets, cpus: Vec::new(), consumed: false }
+    }
+
+    /// The packets of a hook, those on each CPU, and whether they end there.
+    #[must_use]
+    pub fn of_hook(hook: Hook, cpus: Vec<Packets>, consumed: bool) -> Self {
+        let source = match hook {
+            Hook::TcIngress => "tc_ingress",
+            Hook::TcEgress => "tc_egress",
+            Hook::XdpIngress => "xdp_ingress",
+        };
+        let mut packets = Packets::default();
+        cpus.iter().for_each(|cpu| packets.merge(cpu));
+        Self { source, packets, cpus, consumed }
+    }
+}
+
+/// Events that did not reach the outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Exchanges left out because the outputs could not keep up.
+    pub exchanges: u64,
+    /// Flow summaries left out for the same reason.
+    pub flows: u64,
+    /// Messages of WebSockets left out for the same reason.
+    pub messages: u64,
+    /// Exchanges that were not asked for.
+    pub unwanted: u64,
+    /// Messages of WebSockets that were not asked for.
+    pub unwanted_messages: u64,
+    /// Flow summaries that were not asked for.
+    pub unwanted_flows: u64,
+}
+
+impl Dropped {
+    /// Adds what did not reach the outputs elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { exchanges, flows, messages, unwanted, unwanted_messages, unwanted_flows } =
+            other;
+        self.exchanges += exchanges;
+        self.flows += flows;
+        self.messages += messages;
+        self.unwanted += unwanted;
+        self.unwanted_messages += unwanted_messages;
+        self.unwanted_flows += unwanted_flows;
+    }
+}
+
+/// What one output has written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Where to: a path, or `-`.
+    pub output: String,
+    /// Exchanges.
+    pub exchanges: u64,
+    /// Flow summaries.
+    pub flows: u64,
+    /// Messages of WebSockets.
+    pub messages: u64,
+    /// Bytes, in all.
+    pub bytes: u64,
+}
+
+/// Flows whose owners were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerCounters {
+    /// Flows that the kernel was asked about.
+    pub looked_up: u64,
+    /// Flows that it was not, because there were too many at a time.
+    pub skipped: u64,
+}
+
+/// The ledger: where every packet, segment, exchange and message went.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// When the ledger was drawn up, by packet time.
+    pub time: Timestamp,
+    /// What the sources saw.
+    pub packets: Vec<SourcePackets>,
+    /// How full the rings were, one for each worker; none for capture files.
+    pub governors: Vec<Governor>,
+    /// What the engine made of it.
+    pub engine: EngineCounters,
+    /// What was left out on the way to the outputs.
+    pub dropped: Dropped,
+    /// Flows whose owners were looked up, where they are.
+    pub owners: Option<OwnerCounters>,
+    /// What the outputs wrote.
+    pub written: Vec<Written>,
+}
+
+impl Stats {
+    /// What does not add up, in words. There is nothing at the end of a capture whose outputs did
+    /// not fail; before it, what is on its way from source to outputs is still missing.
+    #[must_use]
+    pub fn imbalances(&self) -> Vec<String> {
+        let Self { packets, engine, dropped, written, .. } = self;
+        let mut sums = vec![
+            (
+                "segments".to_owned(),
+                engine.segments,
+                engine.segments_in_flows
+                    + engine.segments_shown_again
+                    + engine.segments_after_close
+                    + engine.segments_without_flow,
+            ),
+            (
+                "flows".to_owned(),
+                engine.flows_opened,
+                engine.flows_active + engine.flows_closed.iter().sum::<u64>(),
+            ),
+        ];
+        let records = packets.iter().map(|source| source.packets.handed_over.records).sum();
+        sums.push(("segments handed over".to_owned(), records, engine.segments));
+        sums.extend(packets.iter().map(|SourcePackets { source, packets, .. }| {
+            (format!("packets of {source}"), packets.seen, packets.verdicts.sum())
+        }));
+        for Written { output, exchanges, flows, messages, .. } in written {
+            let not_written = dropped.exchanges + dropped.unwanted;
+            let name = |what| format!("{what} for {output}");
+            sums.push((name("exchanges"), engine.exchanges, exchanges + not_written));
+            let not_written = dropped.messages + dropped.unwanted_messages;
+            sums.push((name("messages"), engine.messages, messages + not_written));
+            let gone = engine.flows_closed.iter().sum();
+            let not_written = dropped.flows + dropped.unwanted_flows;
+            sums.push((name("flow summaries"), gone, flows + not_written));
+        }
+        let differing = sums.into_iter().filter(|(_, made, booked)| made != booked);
+        differing.map(|(what, made, booked)| format!("{made} {what}, {booked} booked")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Verdicts;
+
+    /// A ledger that balances, with something in every part of it.
+    fn stats() -> Stats {
+        let mut verdicts = Verdicts::default();
+        verdicts.add(Verdict::HandedOver, 30);
+        verdicts.add(Verdict::PureAck, 5);
+        let engine = EngineCounters {
+            segments: 30,
+            segments_in_flows: 20,
+            segments_shown_again: 5,
+            segments_after_close: 3,
+            segments_without_flow: 2,
+            flows_opened: 9,
+            flows_active: 3,
+            flows_closed: [1, 0, 2, 0, 0, 3],
+            exchanges: 12,
+            messages: 7,
+            ..EngineCounters::default()
+        };
+        let dropped = Dropped {
+            exchanges: 3,
+            flows: 1,
+            messages: 2,
+            unwanted: 4,
+            unwanted_messages: 1,
+            unwanted_flows: 2,
+        };
+        let written = |output: &str| Written {
+            output: output.to_owned(),
+            exchanges: 5,
+            flows: 3,
+            messages: 4,
+            bytes: 9_999,
+        };
+        Stats {
+            packets: vec![SourcePackets::of_files(verdicts)],
+            engine,
+            dropped,
+            written: vec![written("-"), written("x.jsonl")],
+            ..Stats::default()
+        }
+    }
+
+    #[test]
+    fn a_ledger_balances_or_says_where_it_does_not() {
+        assert_eq!(stats().imbalances(), Vec::<String>::new());
+        type Break = fn(&mut Stats);
+        let broken: [(&str, Break); 8] = [
+            ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
+            ("29 segments handed over, 30 booked", |it| {
+                it.packets[0].packets.handed_over.records -= 1;
+            }),
+            ("30 segments, 29 booked", |it| it.engine.segments_after_close -= 1),
+            ("9 flows, 10 booked", |it| it.engine.flows_active += 1),
+            ("12 exchanges for x.jsonl, 11 booked", |it| it.written[1].exchanges -= 1),
+            ("7 messages for -, 8 booked", |it| it.written[0].messages += 1),
+            ("6 flow summaries for -, 7 booked", |it| it.written[0].flows += 1),
+            ("6 flow summaries for x.jsonl, 5 booked", |it| it.dropped.flows -= 1),
+        ];
+        for (says, break_it) in broken {
+            let mut stats = stats();
+            break_it(&mut stats);
+            assert!(stats.imbalances().iter().any(|it| it == says), "{:?}", stats.imbalances());
+        }
+    }
+
+    #[test]
+    fn the_sum_of_two_ledgers_balances_too() {
+        let mut sum = stats();
+        let other = stats();
+        sum.engine.merge(&other.engine);
+        sum.dropped.merge(&other.dropped);
+        let [source] = &mut sum.packets[..] else { panic!("one source") };
+        source.packets.merge(&other.packets[0].packets);
+        for written in &mut sum.written {
+            written.exchanges *= 2;
+            written.flows *= 2;
+            written.messages *= 2;
+        }
+        assert_eq!(sum.imbalances(), Vec::<String>::new());
+    }
+}
