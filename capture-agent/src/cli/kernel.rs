@@ -16,7 +16,7 @@ pub(crate) struct KernelArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_WORKERS)))]
     pub(crate) workers: Option<u32>,
     /// Size of each worker's ring, from 1MiB to 2GiB; the next power of two is taken [default: what
-    /// the links bring in 100 ms, all rings together no more than 1/64 of the memory]
+    /// the links bring in 50 ms, all rings together no more than 1/64 of the memory]
     #[arg(long, value_name = "SIZE", value_parser = parse_ring_size)]
     pub(crate) ring_size: Option<ByteSize>,
     /// How long a segment may wait for others, so that they are read together

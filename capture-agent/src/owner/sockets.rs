@@ -14,17 +14,15 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{recv, send, socket_with};
 
 use crate::segment::Endpoint;
+use crate::source::live::netlink::{self, Message, field_u16, field_u32};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const NLMSG_HEADER_LEN: usize = 16;
 /// `nlmsghdr` and `inet_diag_req_v2`.
 const REQUEST_LEN: usize = 72;
-/// `nlmsghdr` and `inet_diag_msg`; attributes follow.
-const MESSAGE_LEN: usize = 88;
+/// `inet_diag_msg`; attributes follow.
+const SOCKET_LEN: usize = 72;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
@@ -128,22 +126,18 @@ impl SockDiag {
         loop {
             let reply = self.reply.as_mut_slice();
             let (_, len) = recv(self.netlink.as_fd(), reply, RecvFlags::empty()).ok()?;
-            let mut messages = self.reply.get(..len)?;
-            if field_u32(messages, 8)? != self.sequence {
-                continue;
-            }
-            while messages.len() >= NLMSG_HEADER_LEN {
-                let len = usize::try_from(field_u32(messages, 0)?).ok()?;
-                if matches!(field_u16(messages, 4)?, NLMSG_DONE | NLMSG_ERROR) {
+            let answers = |message: &Message<'_>| message.sequence == self.sequence;
+            let mut is_answer = false;
+            for message in netlink::messages(self.reply.get(..len)?).filter(answers) {
+                is_answer = true;
+                if message.is_last() {
                     return Some(());
                 }
-                if let Some(socket) = messages.get(..len).and_then(socket) {
+                if let Some(socket) = socket(message.body) {
                     found(socket);
                 }
-                messages =
-                    messages.get(len.next_multiple_of(4).max(NLMSG_HEADER_LEN)..).unwrap_or(&[]);
             }
-            if !is_dump {
+            if is_answer && !is_dump {
                 return Some(());
             }
         }
@@ -158,13 +152,7 @@ fn request(
     remote: Endpoint,
 ) -> [u8; REQUEST_LEN] {
     let mut request = [0; REQUEST_LEN];
-    let mut rest = request.as_mut_slice();
-    let mut put = |bytes: &[u8]| {
-        if let Some((to, left)) = std::mem::take(&mut rest).split_at_mut_checked(bytes.len()) {
-            to.copy_from_slice(bytes);
-            rest = left;
-        }
-    };
+    let mut put = netlink::filling(&mut request);
     put(&(REQUEST_LEN as u32).to_ne_bytes());
     put(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     put(&(NLM_F_REQUEST | flags).to_ne_bytes());
@@ -181,14 +169,15 @@ fn request(
     }
     put(&[0; 4]); // any interface
     put(&NO_COOKIE.to_ne_bytes());
+    drop(put);
     request
 }
 
 /// The socket that a message tells of.
-fn socket(message: &[u8]) -> Option<Socket> {
-    let (head, mut attributes) = message.split_at_checked(MESSAGE_LEN)?;
-    let family = *head.get(16)?;
-    let addr: [u8; 16] = *head.get(24..)?.first_chunk()?;
+fn socket(body: &[u8]) -> Option<Socket> {
+    let (head, attributes) = body.split_at_checked(SOCKET_LEN)?;
+    let [family, state, ..] = *head else { return None };
+    let addr: [u8; 16] = *head.get(8..)?.first_chunk()?;
     let [a, b, c, d, ..] = addr;
     let mut socket = Socket {
         local: Endpoint {
@@ -197,15 +186,14 @@ fn socket(message: &[u8]) -> Option<Socket> {
             } else {
                 addr.into()
             },
-            port: u16::from_be_bytes(*head.get(20..)?.first_chunk()?),
+            port: u16::from_be_bytes(*head.get(4..)?.first_chunk()?),
         },
-        inode: field_u32(head, 84)?.into(),
+        inode: field_u32(head, 68)?.into(),
         cgroup: 0,
-        listens: *head.get(17)? == TCP_LISTEN,
+        listens: state == TCP_LISTEN,
         v6_only: false,
     };
-    while let (Some(len), Some(kind)) = (field_u16(attributes, 0), field_u16(attributes, 2)) {
-        let value = attributes.get(4..).unwrap_or_default();
+    for (kind, value) in netlink::attributes(attributes) {
         match kind {
             INET_DIAG_CGROUP_ID => {
                 socket.cgroup = value.first_chunk().map_or(0, |it| u64::from_ne_bytes(*it));
@@ -213,18 +201,8 @@ fn socket(message: &[u8]) -> Option<Socket> {
             INET_DIAG_SKV6ONLY => socket.v6_only = value.first() == Some(&1),
             _ => {}
         }
-        let len = usize::from(len).next_multiple_of(4).max(4);
-        attributes = attributes.get(len..).unwrap_or_default();
     }
     Some(socket)
-}
-
-fn field_u16(message: &[u8], offset: usize) -> Option<u16> {
-    message.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
-}
-
-fn field_u32(message: &[u8], offset: usize) -> Option<u32> {
-    message.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 #[cfg(test)]
@@ -285,8 +263,8 @@ mod tests {
     #[test]
     fn an_answer_that_is_cut_short_is_none() {
         let any = Endpoint { addr: Ipv6Addr::UNSPECIFIED, port: 0 };
-        let mut message = request(AF_INET6, 0, 0, any, any).to_vec();
-        message.resize(MESSAGE_LEN, 0);
+        let mut message = request(AF_INET6, 0, 0, any, any)[16..].to_vec();
+        message.resize(SOCKET_LEN, 0);
         assert!(socket(&message).is_some());
         for len in 0..message.len() {
             assert!(socket(&message[..len]).is_none(), "{len}");

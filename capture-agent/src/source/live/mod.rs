@@ -18,7 +18,7 @@ mod kernel_log;
 mod monitor;
 mod names;
 mod namespace;
-mod netlink;
+pub(crate) mod netlink;
 mod notice;
 mod privilege;
 mod ring;

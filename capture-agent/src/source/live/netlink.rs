@@ -63,27 +63,37 @@ pub(super) fn subscribed(groups: i32) -> io::Result<OwnedFd> {
 
 /// A message as it comes in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
-    pub(super) kind: u16,
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
     flags: u16,
+    /// That of the request which it answers.
+    pub(crate) sequence: u32,
     /// What follows the header.
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// Whether it is the last one of an answer.
+    pub(crate) const fn is_last(&self) -> bool {
+        matches!(self.kind, NLMSG_DONE | NLMSG_ERROR)
+    }
 }
 
 /// The messages in what was received, up to the first one that is not whole.
-pub(super) fn messages(received: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = received;
     std::iter::from_fn(move || {
         let len = usize::try_from(field_u32(rest, 0)?).ok()?;
         let (kind, flags) = (field_u16(rest, 4)?, field_u16(rest, 6)?);
+        let sequence = field_u32(rest, 8)?;
         let body = rest.get(NLMSG_HEADER_LEN..len)?;
         rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-        Some(Message { kind, flags, body })
+        Some(Message { kind, flags, sequence, body })
     })
 }
 
 /// The attributes that follow the fixed part of a message.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     const HEADER_LEN: usize = 4;
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -155,16 +165,21 @@ pub(super) fn is_none(request: &Request) -> bool {
     field_u16(request, 4) == Some(NLMSG_NOOP)
 }
 
-/// A request about the `tcmsg` of index, handle, parent and info.
-fn request(kind: u16, flags: u16, tcmsg: [u32; 4]) -> Request {
-    let mut request = [0; REQUEST_LEN];
-    let mut rest = request.as_mut_slice();
-    let mut put = |bytes: &[u8]| {
+/// Fills a buffer piece by piece; what does not fit any more is left out.
+pub(crate) fn filling(buffer: &mut [u8]) -> impl FnMut(&[u8]) {
+    let mut rest = buffer;
+    move |bytes| {
         if let Some((to, left)) = std::mem::take(&mut rest).split_at_mut_checked(bytes.len()) {
             to.copy_from_slice(bytes);
             rest = left;
         }
-    };
+    }
+}
+
+/// A request about the `tcmsg` of index, handle, parent and info.
+fn request(kind: u16, flags: u16, tcmsg: [u32; 4]) -> Request {
+    let mut request = [0; REQUEST_LEN];
+    let mut put = filling(&mut request);
     put(&(REQUEST_LEN as u32).to_ne_bytes());
     put(&kind.to_ne_bytes());
     put(&(NLM_F_REQUEST | flags).to_ne_bytes());
@@ -172,6 +187,7 @@ fn request(kind: u16, flags: u16, tcmsg: [u32; 4]) -> Request {
     for field in tcmsg {
         put(&field.to_ne_bytes());
     }
+    drop(put);
     request
 }
 
@@ -215,26 +231,24 @@ fn exchange(
         let (_, len) = recv(netlink.as_fd(), reply.as_mut_slice(), RecvFlags::empty())?;
         for message in messages(reply.get(..len).ok_or(Errno::MSGSIZE)?) {
             interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
-            match message.kind {
+            if message.is_last() {
                 // Its number is 0 where it only acknowledges.
-                NLMSG_DONE | NLMSG_ERROR => {
-                    return match field_u32(message.body, 0).map_or(0, u32::cast_signed) {
-                        0 if interrupted => Err(Errno::INTR),
-                        0 => Ok(()),
-                        error => Err(Errno::from_raw_os_error(error.wrapping_neg())),
-                    };
-                }
-                _ => seen(message),
+                return match field_u32(message.body, 0).map_or(0, u32::cast_signed) {
+                    0 if interrupted => Err(Errno::INTR),
+                    0 => Ok(()),
+                    error => Err(Errno::from_raw_os_error(error.wrapping_neg())),
+                };
             }
+            seen(message);
         }
     }
 }
 
-pub(super) fn field_u16(message: &[u8], offset: usize) -> Option<u16> {
+pub(crate) fn field_u16(message: &[u8], offset: usize) -> Option<u16> {
     message.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
-pub(super) fn field_u32(message: &[u8], offset: usize) -> Option<u32> {
+pub(crate) fn field_u32(message: &[u8], offset: usize) -> Option<u32> {
     message.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 

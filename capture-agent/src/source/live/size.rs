@@ -8,7 +8,7 @@ use std::fs;
 use super::Share;
 
 /// How long a worker may be kept from reading, at full speed of the link.
-const STALL_MS: u64 = 100;
+const STALL_MS: u64 = 50;
 /// The speed of links that don't tell theirs, in Mbit/s, both directions: veth and the like are as fast as memory.
 pub(super) const UNKNOWN_SPEED: u64 = 2 * 10_000;
 /// All rings together take so much of the memory at most: one part in so many.
@@ -67,10 +67,10 @@ mod tests {
     #[test]
     fn a_ring_fits_the_link_and_the_memory() {
         let gib = 1 << 30;
-        // 1 Gbit/s both ways for 100 ms are 25 MB.
-        assert_eq!(size(2_000, 64 * gib, 1), 32 << 20);
-        assert_eq!(size(2_000, 64 * gib, 2), 16 << 20);
-        // 100 Gbit/s would be 2.5 GB: a sixty-fourth of the memory is the bound.
+        // 1 Gbit/s both ways for 50 ms are 12.5 MB.
+        assert_eq!(size(2_000, 64 * gib, 1), 16 << 20);
+        assert_eq!(size(2_000, 64 * gib, 2), 8 << 20);
+        // 100 Gbit/s would be 1.25 GB: a sixty-fourth of the memory is the bound.
         assert_eq!(size(200_000, 64 * gib, 4), 256 << 20);
         assert_eq!(size(200_000, u64::MAX, 1), MAX_RING_BYTES);
         assert_eq!(size(20, gib / 4, 16), MIN_RING_BYTES);
