@@ -89,7 +89,7 @@ fn readers(rounds: u32, quick: bool, threads: bool) -> Vec<Reader> {
     };
     let one: &[&str] = if threads { &["--threads=1"] } else { &[] };
     let mut readers = vec![
-        peer(FLOOR, true, &["cat", "FILE"]),
+        peer(FLOOR, false, &["cat", "FILE"]),
         peer(TCPDUMP, false, &["tcpdump", "-r", "FILE", "-w", "/dev/null"]),
         ours(ONE, one),
         ours(AGAIN, one),
