@@ -125,3 +125,15 @@ pub enum Event {
     /// The ledger was drawn up.
     Stats(Box<Stats>),
 }
+
+impl Event {
+    /// The flow that it is about, if it is about one.
+    pub const fn flow_mut(&mut self) -> Option<&mut FlowInfo> {
+        match self {
+            Self::Exchange(exchange) => Some(&mut exchange.flow),
+            Self::WebSocket(message) => Some(&mut message.flow),
+            Self::Flow(summary) => Some(&mut summary.flow),
+            Self::Stats(_) => None,
+        }
+    }
+}

@@ -34,7 +34,7 @@ impl Batch {
 }
 
 /// About how many bytes an event takes in memory.
-fn weight(event: &Event) -> usize {
+pub(super) fn weight(event: &Event) -> usize {
     const BASE: usize = 512;
     let exchange = match event {
         Event::Exchange(exchange) => exchange,

@@ -9,6 +9,7 @@ pub mod flows;
 mod formats;
 mod json;
 mod jsonl;
+mod parcel;
 pub mod queue;
 pub mod record;
 pub mod relay;
@@ -23,9 +24,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::event::{Event, FlowInfo, Written};
+use crate::event::{Event, Written};
 use crate::owner::Owners;
 use formats::{Formats, Formatter, KEPT_BYTES};
+use parcel::{Count, Late, Parcel};
 pub use text::Verbosity;
 
 /// Bytes that are gathered before they are written.
@@ -168,13 +170,28 @@ impl Output {
         self.count(event, bytes.len())
     }
 
-    fn count(&mut self, event: &Event, bytes: usize) -> Result<(), OutputError> {
-        match event {
-            Event::Exchange(_) => self.written.exchanges += 1,
-            Event::WebSocket(_) => self.written.messages += 1,
-            Event::Flow(_) => self.written.flows += 1,
-            Event::Stats(_) => {}
+    /// Writes many events that are in this output's format.
+    fn write_many(&mut self, count: Count, bytes: &[u8]) -> Result<(), OutputError> {
+        if bytes.len() < GATHERED_BYTES {
+            self.gathered.extend_from_slice(bytes);
+            return self.count_many(count, bytes.len());
         }
+        // There are enough of them already.
+        self.count_many(count, bytes.len())?;
+        self.hand_over()?;
+        self.writer.write_all(bytes).map_err(|error| self.failed(error))
+    }
+
+    fn count(&mut self, event: &Event, bytes: usize) -> Result<(), OutputError> {
+        let mut one = Count::default();
+        one.add(event);
+        self.count_many(one, bytes)
+    }
+
+    fn count_many(&mut self, count: Count, bytes: usize) -> Result<(), OutputError> {
+        self.written.exchanges += count.exchanges;
+        self.written.messages += count.messages;
+        self.written.flows += count.flows;
         self.written.bytes += bytes as u64;
         if self.gathered.len() < GATHERED_BYTES {
             return Ok(());
@@ -246,20 +263,13 @@ impl Outputs {
     /// # Errors
     /// If one can't be written.
     pub fn write(&mut self, mut event: Event) -> Result<(), OutputError> {
-        match &mut event {
-            Event::Exchange(exchange) => self.learn_owner(&mut exchange.flow),
-            Event::WebSocket(message) => self.learn_owner(&mut message.flow),
-            Event::Flow(summary) => self.learn_owner(&mut summary.flow),
-            Event::Stats(stats) => {
-                stats.written = self.written();
-                stats.owners = self.owners.as_ref().map(Owners::counters);
-            }
+        if let Event::Stats(stats) = &mut event {
+            stats.written = self.written();
+            stats.owners = self.owners.as_ref().map(Owners::counters);
+        } else if let (Some(owners), Some(flow)) = (&self.owners, event.flow_mut()) {
+            flow.owner = owners.of(flow);
         }
         self.outputs.iter_mut().try_for_each(|output| output.write(&event))
-    }
-
-    fn learn_owner(&self, flow: &mut FlowInfo) {
-        flow.owner = self.owners.as_ref().and_then(|owners| owners.of(flow));
     }
 
     /// Writes events that were put into the formats before. A ledger was not: it gets what was
@@ -280,6 +290,32 @@ impl Outputs {
         Ok(())
     }
 
+    /// Writes what is in the formats, and puts what is late into them.
+    fn write_parcel(&mut self, parcel: &mut Parcel) -> Result<(), OutputError> {
+        let mut done = vec![0; parcel.ends.len()];
+        for Late { event, at, before } in std::mem::take(&mut parcel.late) {
+            self.write_part(parcel, &done, &at, before)?;
+            self.write(event)?;
+            done = at;
+        }
+        self.write_part(parcel, &done, &parcel.ends, parcel.rest)
+    }
+
+    fn write_part(
+        &mut self,
+        parcel: &Parcel,
+        starts: &[usize],
+        ends: &[usize],
+        count: Count,
+    ) -> Result<(), OutputError> {
+        let places = starts.iter().zip(ends).map(|(start, end)| *start..*end);
+        let outputs = self.outputs.iter_mut().zip(&parcel.formatted).zip(places);
+        for ((output, formatted), place) in outputs {
+            output.write_many(count, formatted.get(place).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
     /// Hands everything to the system: what one output refuses, the others still get.
     ///
     /// # Errors
@@ -294,7 +330,7 @@ impl Outputs {
         self.outputs.iter().map(Output::written).collect()
     }
 
-    fn formats(&self) -> Formats {
-        Formats::new(self.outputs.iter().map(|output| output.format.clone()))
+    fn formats(&self) -> impl Iterator<Item = Formatter> {
+        self.outputs.iter().map(|output| output.format.clone())
     }
 }

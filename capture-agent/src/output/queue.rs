@@ -4,15 +4,18 @@
 //! Invariants: an event is written, or counted as dropped; what is queued takes no more than
 //! [`MAX_QUEUED_EVENTS`] and [`MAX_QUEUED_BYTES`], beside the batches that are being gathered.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::batch::Batch;
+use super::batch::weight;
+use super::formats::Formatter;
+use super::parcel::{self, Parcel};
 use super::{OutputError, Outputs};
 use crate::event::{Dropped, Event};
+use crate::owner::Owners;
 
 /// Most events in the queue.
 pub const MAX_QUEUED_EVENTS: usize = 64 << 10;
@@ -22,6 +25,9 @@ pub const MAX_QUEUED_BYTES: usize = 256 << 20;
 /// How often a sender that waits for room looks for some.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// Written parcels that are kept for their room: some for each worker.
+const MAX_SPARE: usize = 32;
+
 /// What is in the queue.
 #[derive(Debug, Default)]
 struct Queued {
@@ -29,25 +35,35 @@ struct Queued {
     bytes: AtomicUsize,
     /// Whether the writer has gone: there will be no more room.
     is_closed: AtomicBool,
+    /// Parcels that were written: fresh memory for each would be taken from the system page by page.
+    spare: Mutex<Vec<Parcel>>,
 }
 
 impl Queued {
-    /// Takes room for a batch, if there is some.
-    fn take(&self, batch: &Batch) -> bool {
-        let events = self.events.fetch_add(batch.events.len(), Ordering::Relaxed);
-        let bytes = self.bytes.fetch_add(batch.bytes, Ordering::Relaxed);
-        let fits = events + batch.events.len() <= MAX_QUEUED_EVENTS
-            && bytes + batch.bytes <= MAX_QUEUED_BYTES;
+    /// Whether there seems to be room for a parcel, or for this many bytes where those are more.
+    fn has_room(&self, bytes: usize) -> bool {
+        let bytes = bytes.max(parcel::MAX_BYTES);
+        let (queued, full) = (self.bytes.load(Ordering::Relaxed), MAX_QUEUED_BYTES);
+        self.events.load(Ordering::Relaxed) + parcel::MAX_EVENTS <= MAX_QUEUED_EVENTS
+            && queued.saturating_add(bytes) <= full
+    }
+
+    /// Takes room, if there is some.
+    fn take(&self, events: usize, bytes: usize) -> bool {
+        let events_before = self.events.fetch_add(events, Ordering::Relaxed);
+        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits =
+            events_before + events <= MAX_QUEUED_EVENTS && bytes_before + bytes <= MAX_QUEUED_BYTES;
         if !fits {
-            self.give_back(batch.events.len(), batch.bytes);
+            self.give_back(events, bytes);
         }
         fits
     }
 
-    /// Takes room for a batch, and waits for it unless there will never be enough.
-    fn wait(&self, batch: &Batch) -> bool {
-        while !self.take(batch) {
-            if batch.bytes > MAX_QUEUED_BYTES || self.is_closed.load(Ordering::Acquire) {
+    /// Takes room, and waits for it unless there will never be enough.
+    fn wait(&self, events: usize, bytes: usize) -> bool {
+        while !self.take(events, bytes) {
+            if bytes > MAX_QUEUED_BYTES || self.is_closed.load(Ordering::Acquire) {
                 return false;
             }
             thread::sleep(LOOK);
@@ -59,17 +75,32 @@ impl Queued {
         self.events.fetch_sub(events, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Parcel>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recycle(&self, parcel: Parcel) {
+        let parcel = parcel.emptied();
+        let mut spare = self.spare();
+        if spare.len() < MAX_SPARE {
+            spare.push(parcel);
+        }
+    }
 }
 
 /// The end that a worker of the capture holds; each has its own.
 ///
-/// Events are gathered, and queued when there are many, or when [`Self::flush`] is called: that is
-/// to be done as often as those who watch shall see something.
+/// Events are put into the formats of the outputs at once, so that the writer has but to write, and
+/// queued when there are many, or when [`Self::flush`] is called: that is to be done as often as
+/// those who watch shall see something.
 #[derive(Debug)]
 pub struct Sender {
-    channel: mpsc::Sender<Batch>,
+    channel: mpsc::Sender<Parcel>,
     queued: Arc<Queued>,
-    batch: Batch,
+    formats: Vec<Formatter>,
+    owners: Option<Owners>,
+    parcel: Parcel,
     dropped: Dropped,
     waits: bool,
 }
@@ -78,19 +109,59 @@ impl Sender {
     /// One more end of the same queue, for another worker.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self::new(self.channel.clone(), Arc::clone(&self.queued))
-    }
-
-    fn new(channel: mpsc::Sender<Batch>, queued: Arc<Queued>) -> Self {
-        Self { channel, queued, batch: Batch::default(), dropped: Dropped::default(), waits: false }
+        Self {
+            channel: self.channel.clone(),
+            queued: Arc::clone(&self.queued),
+            formats: self.formats.clone(),
+            owners: self.owners.clone(),
+            parcel: Parcel::default(),
+            dropped: Dropped::default(),
+            waits: false,
+        }
     }
 
     /// Sends an event.
-    pub fn send(&mut self, event: Event) {
-        self.batch.push(event);
-        if self.batch.is_full() {
+    pub fn send(&mut self, mut event: Event) {
+        let weight = weight(&event);
+        if !self.may_have_room(weight) {
+            // What is thrown away need not be put into a format before.
+            let mut one = parcel::Count::default();
+            one.add(&event);
+            one.drop_into(&mut self.dropped);
+            return;
+        }
+        if self.parcel.is_empty() {
+            let spare = self.queued.spare().pop();
+            self.parcel = spare.unwrap_or_else(|| Parcel::new(self.formats.len()));
+        }
+        // A ledger tells what was written before. What is large would keep this worker from its
+        // ring for too long; what can't be put into a format fails again, and is told, later.
+        let is_late = matches!(event, Event::Stats(_)) || weight > parcel::MAX_BYTES;
+        let is_formatted = !is_late
+            && self.knows_owner(&mut event)
+            && self.parcel.format(&event, &mut self.formats);
+        if !is_formatted {
+            self.parcel.add_late(event);
+        }
+        if self.parcel.is_full() {
             self.flush();
         }
+    }
+
+    fn may_have_room(&self, weight: usize) -> bool {
+        if self.waits {
+            return weight <= MAX_QUEUED_BYTES && !self.queued.is_closed.load(Ordering::Acquire);
+        }
+        self.queued.has_room(weight)
+    }
+
+    /// Whether it need not be waited for what the event's owner is.
+    fn knows_owner(&self, event: &mut Event) -> bool {
+        let (Some(owners), Some(flow)) = (&self.owners, event.flow_mut()) else { return true };
+        let owner = owners.of_now(flow);
+        let is_known = owner.is_ok();
+        flow.owner = owner.unwrap_or_default();
+        is_known
     }
 
     /// From now on waits for room instead of dropping what finds none: nothing is seen any more that
@@ -101,27 +172,18 @@ impl Sender {
 
     /// Queues what was sent, or counts it as dropped where there is no room.
     pub fn flush(&mut self) {
-        if self.batch.is_empty() {
+        if self.parcel.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
-        let has_room = if self.waits { self.queued.wait(&batch) } else { self.queued.take(&batch) };
-        if !has_room {
-            self.drop_events(&batch.events);
-        } else if let Err(mpsc::SendError(batch)) = self.channel.send(batch) {
+        let parcel = std::mem::take(&mut self.parcel);
+        let (events, bytes) = (parcel.events(), parcel.bytes());
+        let wait_or_take = if self.waits { Queued::wait } else { Queued::take };
+        if !wait_or_take(&self.queued, events, bytes) {
+            parcel.all().drop_into(&mut self.dropped);
+            self.queued.recycle(parcel);
+        } else if let Err(mpsc::SendError(parcel)) = self.channel.send(parcel) {
             // The writer has gone; its own result says why.
-            self.drop_events(&batch.events);
-        }
-    }
-
-    fn drop_events(&mut self, events: &[Event]) {
-        for event in events {
-            match event {
-                Event::Exchange(_) => self.dropped.exchanges += 1,
-                Event::WebSocket(_) => self.dropped.messages += 1,
-                Event::Flow(_) => self.dropped.flows += 1,
-                Event::Stats(_) => {}
-            }
+            parcel.all().drop_into(&mut self.dropped);
         }
     }
 
@@ -149,7 +211,15 @@ pub fn spawn(
 ) -> std::io::Result<(Sender, JoinHandle<Result<Outputs, OutputError>>)> {
     let (channel, receiver) = mpsc::channel();
     let queued = Arc::new(Queued::default());
-    let sender = Sender::new(channel, Arc::clone(&queued));
+    let sender = Sender {
+        channel,
+        queued: Arc::clone(&queued),
+        formats: outputs.formats().collect(),
+        owners: outputs.owners().cloned(),
+        parcel: Parcel::default(),
+        dropped: Dropped::default(),
+        waits: false,
+    };
     let writer = thread::Builder::new().name("writer".to_owned()).spawn(move || {
         let _closes = Closes(&queued);
         write_all(outputs, &receiver, &queued)
@@ -168,31 +238,31 @@ impl Drop for Closes<'_> {
 
 fn write_all(
     mut outputs: Outputs,
-    receiver: &Receiver<Batch>,
+    receiver: &Receiver<Parcel>,
     queued: &Queued,
 ) -> Result<Outputs, OutputError> {
     loop {
-        let batch = match receiver.try_recv() {
-            Ok(batch) => batch,
+        let mut parcel = match receiver.try_recv() {
+            Ok(parcel) => parcel,
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 // Nothing waits: now is the time for those who watch.
                 outputs.flush()?;
                 match receiver.recv() {
-                    Ok(batch) => batch,
+                    Ok(parcel) => parcel,
                     Err(RecvError) => break,
                 }
             }
         };
-        let Batch { events, bytes } = batch;
-        let count = events.len();
-        let result = events.into_iter().try_for_each(|event| outputs.write(event));
-        queued.give_back(count, bytes);
+        let (events, bytes) = (parcel.events(), parcel.bytes());
+        let result = outputs.write_parcel(&mut parcel);
+        queued.give_back(events, bytes);
         if let Err(error) = result {
             // One output that fails must not take from the others what they have.
             let _ = outputs.flush();
             return Err(error);
         }
+        queued.recycle(parcel);
     }
     outputs.flush()?;
     Ok(outputs)
@@ -307,7 +377,7 @@ mod tests {
             sender.dropped().flows
         });
         // All the room there is, but what is less than a batch.
-        while queued.events.load(Ordering::Relaxed) < MAX_QUEUED_EVENTS - 200 {
+        while queued.events.load(Ordering::Relaxed) < MAX_QUEUED_EVENTS - 2 * parcel::MAX_EVENTS {
             thread::yield_now();
         }
         drop(closed);
@@ -316,15 +386,52 @@ mod tests {
     }
 
     #[test]
+    fn a_ledger_stands_in_its_place_and_tells_what_is_written_before_it() {
+        let writers = [Gated::default(), Gated::default()];
+        let outputs = writers.iter().map(|writer| {
+            let format = Formatter::new(Format::Jsonl, Verbosity::Line, false);
+            Output::new(format, Target::File("x".into()), Box::new(writer.clone()))
+        });
+        let (mut sender, thread) = spawn(Outputs::new(outputs.collect())).unwrap();
+        // Several parcels, so that some are used again.
+        let sent = 4 * parcel::MAX_EVENTS as u64;
+        for number in 0..sent {
+            sender.send(summary(number));
+            if number % 5 == 0 {
+                sender.send(Event::Stats(Box::default()));
+            }
+            if number % 77 == 0 {
+                sender.flush();
+            }
+        }
+        sender.send_last(Event::Stats(Box::default()));
+        let written = thread.join().unwrap().unwrap().written();
+        for (writer, written) in writers.iter().zip(written) {
+            let lines = String::from_utf8(writer.written.lock().unwrap().clone()).unwrap();
+            assert_eq!((written.flows, written.bytes), (sent, lines.len() as u64));
+            let mut flows = 0;
+            for line in lines.lines() {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                if line["type"] == "flow" {
+                    assert_eq!(line["number"], flows);
+                    flows += 1;
+                } else {
+                    assert_eq!(line["written"][0]["flows"], flows);
+                }
+            }
+            assert_eq!(flows, sent);
+        }
+    }
+
+    #[test]
     fn what_is_too_large_for_the_room_leaves_it_to_others() {
         let queued = Queued::default();
-        let batch = |bytes| Batch { events: vec![summary(0)], bytes };
-        assert!(queued.take(&batch(1)));
-        assert!(!queued.take(&batch(MAX_QUEUED_BYTES)));
-        assert!(queued.take(&batch(MAX_QUEUED_BYTES - 1)));
-        assert!(!queued.take(&batch(1)));
+        assert!(queued.take(1, 1));
+        assert!(!queued.take(1, MAX_QUEUED_BYTES));
+        assert!(queued.take(1, MAX_QUEUED_BYTES - 1));
+        assert!(!queued.take(1, 1));
         queued.give_back(1, 1);
-        assert!(queued.take(&batch(1)));
+        assert!(queued.take(1, 1));
     }
 
     #[test]

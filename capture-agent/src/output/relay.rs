@@ -51,7 +51,7 @@ impl Relay {
     /// # Errors
     /// If there can be no thread.
     pub fn start(outputs: Outputs, threads: usize) -> io::Result<Self> {
-        let formats = outputs.formats();
+        let formats = Formats::new(outputs.formats());
         let batons = (0..threads.max(1)).map(|_| sync_channel(1));
         let (passes, takes): (Vec<_>, Vec<_>) = batons.unzip();
         if let Some(first) = passes.first() {

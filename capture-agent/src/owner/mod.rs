@@ -84,7 +84,16 @@ impl Shared {
         // What was found out does not become wrong by a panic elsewhere.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether some of the questions that were asked until then are not dealt with, and soon will.
+    fn is_worth_waiting(&self, asked: u64, known: &Known) -> bool {
+        known.done < asked && !self.behind.load(Ordering::Relaxed)
+    }
 }
+
+/// The answer is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnItsWay;
 
 impl Owners {
     /// Starts the thread. It looks in these network namespaces, as long as each is there, or in the
@@ -124,20 +133,14 @@ impl Owners {
         }
     }
 
-    /// Who of this host is an end of the flow, as far as that is known by now.
+    /// Who of this host is an end of the flow, as far as that is known by now, or a little later
+    /// where the answer is on its way.
     #[must_use]
     pub fn of(&self, flow: &FlowInfo) -> Option<Arc<Owner>> {
         let shared = &*self.shared;
         let mut known = shared.known();
-        let cgroup = flow.local.map_or(0, |local| local.cgroup);
-        let is_new = cgroup != 0 && known.groups.get(&cgroup).is_none();
-        if is_new {
-            self.put(Question::Group(cgroup));
-        }
-        let is_behind = || shared.behind.load(Ordering::Relaxed);
-        if (is_new || known.answers.get(&flow.id).is_none()) && !is_behind() {
-            let asked = shared.asked.load(Ordering::Acquire);
-            let waits = |known: &mut Known| known.done < asked && !is_behind();
+        if let Some(asked) = self.on_its_way(flow, &mut known) {
+            let waits = |known: &mut Known| shared.is_worth_waiting(asked, known);
             let waited = shared.progress.wait_timeout_while(known, PATIENCE, waits);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             known = after;
@@ -147,6 +150,32 @@ impl Owners {
             }
         }
         known.owner(flow)
+    }
+
+    /// The same for who must not wait.
+    ///
+    /// # Errors
+    /// Where the answer is on its way: [`Self::of`] waits for it.
+    pub fn of_now(&self, flow: &FlowInfo) -> Result<Option<Arc<Owner>>, OnItsWay> {
+        let mut known = self.shared.known();
+        match self.on_its_way(flow, &mut known) {
+            Some(_) => Err(OnItsWay),
+            None => Ok(known.owner(flow)),
+        }
+    }
+
+    /// How many questions are to be dealt with before the answer is there, if it is worth waiting.
+    fn on_its_way(&self, flow: &FlowInfo, known: &mut Known) -> Option<u64> {
+        let cgroup = flow.local.map_or(0, |local| local.cgroup);
+        let is_new = cgroup != 0 && known.groups.get(&cgroup).is_none();
+        if !is_new && known.answers.get(&flow.id).is_some() {
+            return None;
+        }
+        if is_new {
+            self.put(Question::Group(cgroup));
+        }
+        let asked = self.shared.asked.load(Ordering::Acquire);
+        self.shared.is_worth_waiting(asked, known).then_some(asked)
     }
 
     /// How many flows were looked up so far.
