@@ -416,7 +416,7 @@ mod tests {
                     assert_eq!(line["number"], flows);
                     flows += 1;
                 } else {
-                    assert_eq!(line["written"][0]["flows"], flows);
+                    assert_eq!(line["exchanges"]["outputs"][0]["flows"], flows);
                 }
             }
             assert_eq!(flows, sent);
