@@ -13,6 +13,7 @@ mod parcel;
 pub mod queue;
 pub mod record;
 pub mod relay;
+mod room;
 mod style;
 pub mod summary;
 mod text;

@@ -4,90 +4,18 @@
 //! Invariants: an event is written, or counted as dropped; what is queued takes no more than
 //! [`MAX_QUEUED_EVENTS`] and [`MAX_QUEUED_BYTES`], beside the batches that are being gathered.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use super::batch::weight;
 use super::formats::Formatter;
 use super::parcel::{self, Parcel};
+use super::room::Queued;
+pub use super::room::{MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS};
 use super::{OutputError, Outputs};
 use crate::event::{Dropped, Event};
 use crate::owner::Owners;
-
-/// Most events in the queue.
-pub const MAX_QUEUED_EVENTS: usize = 64 << 10;
-/// Most bytes of events in the queue: bodies are what fills memory when a disk is slow.
-pub const MAX_QUEUED_BYTES: usize = 256 << 20;
-
-/// How often a sender that waits for room looks for some.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// Written parcels that are kept for their room: some for each worker.
-const MAX_SPARE: usize = 32;
-
-/// What is in the queue.
-#[derive(Debug, Default)]
-struct Queued {
-    events: AtomicUsize,
-    bytes: AtomicUsize,
-    /// Whether the writer has gone: there will be no more room.
-    is_closed: AtomicBool,
-    /// Parcels that were written: fresh memory for each would be taken from the system page by page.
-    spare: Mutex<Vec<Parcel>>,
-}
-
-impl Queued {
-    /// Whether there seems to be room for a parcel, or for this many bytes where those are more.
-    fn has_room(&self, bytes: usize) -> bool {
-        let bytes = bytes.max(parcel::MAX_BYTES);
-        let (queued, full) = (self.bytes.load(Ordering::Relaxed), MAX_QUEUED_BYTES);
-        self.events.load(Ordering::Relaxed) + parcel::MAX_EVENTS <= MAX_QUEUED_EVENTS
-            && queued.saturating_add(bytes) <= full
-    }
-
-    /// Takes room, if there is some.
-    fn take(&self, events: usize, bytes: usize) -> bool {
-        let events_before = self.events.fetch_add(events, Ordering::Relaxed);
-        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits =
-            events_before + events <= MAX_QUEUED_EVENTS && bytes_before + bytes <= MAX_QUEUED_BYTES;
-        if !fits {
-            self.give_back(events, bytes);
-        }
-        fits
-    }
-
-    /// Takes room, and waits for it unless there will never be enough.
-    fn wait(&self, events: usize, bytes: usize) -> bool {
-        while !self.take(events, bytes) {
-            if bytes > MAX_QUEUED_BYTES || self.is_closed.load(Ordering::Acquire) {
-                return false;
-            }
-            thread::sleep(LOOK);
-        }
-        true
-    }
-
-    fn give_back(&self, events: usize, bytes: usize) {
-        self.events.fetch_sub(events, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    fn spare(&self) -> MutexGuard<'_, Vec<Parcel>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn recycle(&self, parcel: Parcel) {
-        let parcel = parcel.emptied();
-        let mut spare = self.spare();
-        if spare.len() < MAX_SPARE {
-            spare.push(parcel);
-        }
-    }
-}
 
 /// The end that a worker of the capture holds; each has its own.
 ///
@@ -131,7 +59,7 @@ impl Sender {
             return;
         }
         if self.parcel.is_empty() {
-            let spare = self.queued.spare().pop();
+            let spare = self.queued.spare();
             self.parcel = spare.unwrap_or_else(|| Parcel::new(self.formats.len()));
         }
         // A ledger tells what was written before. What is large would keep this worker from its
@@ -150,7 +78,7 @@ impl Sender {
 
     fn may_have_room(&self, weight: usize) -> bool {
         if self.waits {
-            return weight <= MAX_QUEUED_BYTES && !self.queued.is_closed.load(Ordering::Acquire);
+            return weight <= MAX_QUEUED_BYTES && !self.queued.is_closed();
         }
         self.queued.has_room(weight)
     }
@@ -232,7 +160,7 @@ struct Closes<'a>(&'a Queued);
 
 impl Drop for Closes<'_> {
     fn drop(&mut self) {
-        self.0.is_closed.store(true, Ordering::Release);
+        self.0.close();
     }
 }
 
@@ -377,7 +305,7 @@ mod tests {
             sender.dropped().flows
         });
         // All the room there is, but what is less than a batch.
-        while queued.events.load(Ordering::Relaxed) < MAX_QUEUED_EVENTS - 2 * parcel::MAX_EVENTS {
+        while queued.events() < MAX_QUEUED_EVENTS - 2 * parcel::MAX_EVENTS {
             thread::yield_now();
         }
         drop(closed);
@@ -421,17 +349,6 @@ mod tests {
             }
             assert_eq!(flows, sent);
         }
-    }
-
-    #[test]
-    fn what_is_too_large_for_the_room_leaves_it_to_others() {
-        let queued = Queued::default();
-        assert!(queued.take(1, 1));
-        assert!(!queued.take(1, MAX_QUEUED_BYTES));
-        assert!(queued.take(1, MAX_QUEUED_BYTES - 1));
-        assert!(!queued.take(1, 1));
-        queued.give_back(1, 1);
-        assert!(queued.take(1, 1));
     }
 
     #[test]
