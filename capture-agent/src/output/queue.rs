@@ -2,7 +2,7 @@
 //! the capture is over and nobody is held up by that.
 //!
 //! Invariants: an event is written, or counted as dropped; what is queued takes no more than
-//! [`MAX_QUEUED_EVENTS`] and [`MAX_QUEUED_BYTES`], beside the batches that are being gathered.
+//! [`MAX_QUEUED_EVENTS`] and [`MAX_QUEUED_BYTES`], beside the parcels that are being gathered.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
