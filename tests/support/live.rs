@@ -89,10 +89,17 @@ impl Agent {
 }
 
 impl Ended {
-    /// The objects of standard output of this type, in their order.
+    /// The objects of standard output of this type, in the order of their time: those of different
+    /// flows may come from different workers.
     #[track_caller]
     pub(crate) fn objects(&self, kind: &str) -> Vec<Value> {
-        objects(&self.stdout, kind)
+        let mut objects = objects(&self.stdout, kind);
+        let time = |object: &Value| {
+            let time = object.get("time").or(object.get("start"));
+            time.and_then(Value::as_str).map(str::to_owned)
+        };
+        objects.sort_by_key(time);
+        objects
     }
 
     /// The one line of standard error that says what went wrong, of a run that ended with `code`.
