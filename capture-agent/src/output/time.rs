@@ -16,7 +16,7 @@ pub(super) struct Rfc3339(pub(super) Timestamp);
 impl Rfc3339 {
     /// Its text, put together by hand: each record has some, and what prints dates in every way
     /// takes longer than the rest of a record's numbers.
-    fn text(self) -> [u8; 30] {
+    pub(super) fn text(self) -> [u8; 30] {
         let time = Offset::UTC.to_datetime(instant(self.0));
         let mut text = *b"0000-00-00T00:00:00.000000000Z";
         let numbers = [

@@ -30,6 +30,7 @@ pub struct Fields {
     text: Vec<u8>,
     fields: Vec<Field>,
     names: NameSet,
+    has_plain_names: bool,
 }
 
 /// Wherever they lie.
@@ -77,6 +78,12 @@ impl Fields {
         self.fields.is_empty()
     }
 
+    /// Whether all names are known to be tokens (RFC 9110 section 5.1), but for what is hidden.
+    #[must_use]
+    pub const fn has_plain_names(&self) -> bool {
+        self.has_plain_names
+    }
+
     /// Bytes of memory that they take beyond their own size.
     #[must_use]
     pub const fn memory(&self) -> usize {
@@ -121,6 +128,7 @@ impl<'r, 't> Builder<'r, 't> {
             text: Vec::with_capacity(text_bytes),
             fields: Vec::with_capacity(fields),
             names: NameSet::default(),
+            has_plain_names: false,
         };
         Self { rules, head: &[], done: 0, end: 0, built }
     }
@@ -213,6 +221,7 @@ impl<'r, 't> Builder<'r, 't> {
 
     pub(super) fn build(mut self) -> Fields {
         self.copy_until(self.end);
+        self.built.has_plain_names = self.is_by_grammar();
         self.built
     }
 }
