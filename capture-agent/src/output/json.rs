@@ -64,6 +64,9 @@ impl Json<'_> {
 
     #[cold]
     fn odd_bytes(&mut self, bytes: &[u8]) {
+        if bytes.is_ascii() {
+            return self.escaped_text(bytes);
+        }
         self.escaped_text(lossless(bytes).as_bytes());
     }
 
@@ -134,8 +137,15 @@ impl Json<'_> {
         self.raw(b"\":");
     }
 
+    /// Adds a number.
+    #[inline]
     pub(super) fn number(&mut self, number: u64) {
-        self.raw(itoa::Buffer::new().format(number).as_bytes());
+        // Most are small.
+        match u8::try_from(number) {
+            Ok(digit @ 0..=9) => self.raw(&[b'0' + digit]),
+            Ok(byte) => self.raw(itoa::Buffer::new().format(byte).as_bytes()),
+            Err(_) => self.raw(itoa::Buffer::new().format(number).as_bytes()),
+        }
     }
 }
 

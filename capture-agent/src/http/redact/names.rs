@@ -240,6 +240,9 @@ pub(super) fn without_edges(name: &[u8]) -> &[u8] {
 /// Whether this is the name of a header that is hidden. Asked of most headers of each message: of
 /// those, the last letter tells for most.
 pub(super) fn is_usual_header(name: &[u8]) -> bool {
+    if name.last().is_some_and(|last| last.is_ascii_lowercase() && LAST_LETTERS & 1 << last == 0) {
+        return false;
+    }
     let letters = || {
         let letters = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
         letters.map(u8::to_ascii_lowercase)
