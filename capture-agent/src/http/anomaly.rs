@@ -44,6 +44,12 @@ macro_rules! anomalies {
                 self.0 |= other.0;
             }
 
+            /// Whether there are none.
+            #[must_use]
+            pub const fn is_empty(self) -> bool {
+                self.0 == 0
+            }
+
             /// Whether this one is among them.
             #[must_use]
             pub const fn contains(self, anomaly: Anomaly) -> bool {

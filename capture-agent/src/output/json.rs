@@ -9,6 +9,8 @@ use std::fmt::{self, Display, Write as _};
 use serde::Serialize;
 use serde::ser::{Impossible, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
+use super::escape::lossless;
+
 /// JSON at the end of some bytes.
 #[derive(Debug)]
 pub(super) struct Json<'a>(pub(super) &'a mut Vec<u8>);
@@ -22,10 +24,66 @@ impl Json<'_> {
         record.serialize(self)
     }
 
+    /// Makes room for so many bytes.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.0.reserve(bytes);
+    }
+
     /// Adds bytes as they are.
     #[inline(always)]
-    fn raw(&mut self, bytes: &[u8]) {
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
+    }
+
+    /// Adds what is not known.
+    pub(super) fn null(&mut self) {
+        self.raw(b"null");
+    }
+
+    /// Adds text in quotes, if it is known.
+    pub(super) fn text_or_null(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.string(text.as_bytes()),
+            None => self.null(),
+        }
+    }
+
+    /// Adds a number, if it is known.
+    pub(super) fn number_or_null(&mut self, number: Option<u64>) {
+        match number {
+            Some(number) => self.number(number),
+            None => self.null(),
+        }
+    }
+
+    /// Adds bytes from the network as a part of a text.
+    #[inline]
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        if is_plain::<true>(bytes) { self.raw(bytes) } else { self.odd_bytes(bytes) }
+    }
+
+    #[cold]
+    fn odd_bytes(&mut self, bytes: &[u8]) {
+        if bytes.is_ascii() {
+            return self.escaped_text(bytes);
+        }
+        self.escaped_text(lossless(bytes).as_bytes());
+    }
+
+    /// Adds bytes from the network in quotes, if they are known.
+    pub(super) fn bytes_or_null(&mut self, bytes: Option<&[u8]>) {
+        let Some(bytes) = bytes else { return self.null() };
+        self.raw(b"\"");
+        self.bytes(bytes);
+        self.raw(b"\"");
+    }
+
+    /// Adds a list of records.
+    ///
+    /// # Errors
+    /// As [`Json::record`].
+    pub(super) fn list<T: Serialize>(&mut self, items: impl IntoIterator<Item = T>) -> fmt::Result {
+        self.collect_seq(items)
     }
 
     /// Adds text in quotes.
@@ -38,7 +96,7 @@ impl Json<'_> {
     /// Adds a part of a text.
     #[inline(always)]
     fn part(&mut self, text: &[u8]) {
-        if is_plain(text) { self.raw(text) } else { self.escaped_text(text) }
+        if is_plain::<false>(text) { self.raw(text) } else { self.escaped_text(text) }
     }
 
     /// Adds text in which there is something to be escaped.
@@ -79,33 +137,45 @@ impl Json<'_> {
         self.raw(b"\":");
     }
 
-    fn number(&mut self, number: u64) {
-        self.raw(itoa::Buffer::new().format(number).as_bytes());
+    /// Adds a number.
+    #[inline]
+    pub(super) fn number(&mut self, number: u64) {
+        // Most are small.
+        match u8::try_from(number) {
+            Ok(digit @ 0..=9) => self.raw(&[b'0' + digit]),
+            Ok(byte) => self.raw(itoa::Buffer::new().format(byte).as_bytes()),
+            Err(_) => self.raw(itoa::Buffer::new().format(number).as_bytes()),
+        }
     }
 }
 
-/// Whether nothing is to be escaped in a text. Chunks at its end overlap where it is no multiple
-/// of them.
+/// Whether nothing is to be escaped in a text, and where it must be ASCII, it is. Chunks at its end
+/// overlap where it is no multiple of them.
 #[inline(always)]
-fn is_plain(text: &[u8]) -> bool {
+fn is_plain<const ASCII: bool>(text: &[u8]) -> bool {
     if let Some(last) = text.last_chunk() {
-        return is_plain_chunk(last) && text.as_chunks().0.iter().all(is_plain_chunk);
+        return is_plain_chunk::<ASCII>(last)
+            && text.as_chunks().0.iter().all(is_plain_chunk::<ASCII>);
     }
+    let odd_bits = odd_bits::<ASCII>;
     if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
         return odd_bits(u64::from_ne_bytes(*first)) | odd_bits(u64::from_ne_bytes(*last)) == 0;
     }
     if let (Some([a, b, c, d]), Some([e, f, g, h])) = (text.first_chunk(), text.last_chunk()) {
         return odd_bits(u64::from_ne_bytes([*a, *b, *c, *d, *e, *f, *g, *h])) == 0;
     }
-    !text.iter().any(|byte| is_odd(*byte))
+    !text.iter().any(|byte| is_odd(*byte) || (ASCII && !byte.is_ascii()))
 }
 
 /// The compiler makes of it one comparison of all bytes with each of three. Written otherwise, it
 /// may take them apart; so look at what comes of a change.
 #[inline(always)]
-fn is_plain_chunk(chunk: &[u8; 16]) -> bool {
-    let odd =
-        |byte: &u8| u8::from(*byte < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\');
+fn is_plain_chunk<const ASCII: bool>(chunk: &[u8; 16]) -> bool {
+    let odd = |byte: &u8| {
+        // Bytes that are not ASCII are below 0 with a sign.
+        let low = if ASCII { byte.cast_signed() < 0x20 } else { *byte < 0x20 };
+        u8::from(low) | u8::from(*byte == b'"') | u8::from(*byte == b'\\')
+    };
     chunk.iter().fold(0, |any, byte| any | odd(byte)) == 0
 }
 
@@ -114,15 +184,17 @@ const fn is_odd(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Not 0 where one of eight bytes is to be escaped: eight subtractions at once, each of which
-/// borrows from the highest bit of its byte where that byte is too small.
+/// Not 0 where one of eight bytes is to be escaped, or is not ASCII where it must be: eight
+/// subtractions at once, each of which borrows from the highest bit of its byte where that byte is
+/// too small.
 #[inline(always)]
-const fn odd_bits(bytes: u64) -> u64 {
+const fn odd_bits<const ASCII: bool>(bytes: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let control = bytes.wrapping_sub(EACH * 0x20);
     let quote = (bytes ^ (EACH * b'"' as u64)).wrapping_sub(EACH);
     let backslash = (bytes ^ (EACH * b'\\' as u64)).wrapping_sub(EACH);
-    (control | quote | backslash) & !bytes & (EACH * 0x80)
+    let odd = (control | quote | backslash) & !bytes;
+    (if ASCII { odd | bytes } else { odd }) & (EACH * 0x80)
 }
 
 /// Text that is put together as it is written.
@@ -337,103 +409,4 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn json(value: &impl Serialize) -> String {
-        let mut bytes = Vec::new();
-        Json(&mut bytes).record(value).unwrap();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[track_caller]
-    fn assert_same(value: &impl Serialize) {
-        assert_eq!(json(value), serde_json::to_string(value).unwrap());
-    }
-
-    #[derive(Serialize)]
-    #[serde(tag = "type", rename_all = "snake_case")]
-    enum Tagged {
-        OneThing(Thing),
-    }
-
-    #[derive(Serialize, Default)]
-    struct Thing {
-        text: String,
-        number: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        left_out: Option<u16>,
-        unknown: Option<u32>,
-        known: Option<bool>,
-        list: Vec<Small>,
-        ip: Option<IpAddr>,
-        #[serde(flatten)]
-        others: Others,
-    }
-
-    #[derive(Serialize, Default)]
-    struct Others {
-        one: u8,
-        two: Option<String>,
-    }
-
-    #[derive(Serialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Small {
-        FirstOne,
-        Second,
-    }
-
-    #[test]
-    fn records_are_written_as_serde_json_writes_them() {
-        assert_same(&Tagged::OneThing(Thing::default()));
-        assert_same(&Thing {
-            text: "a\"b".to_owned(),
-            number: u64::MAX,
-            left_out: Some(7),
-            unknown: None,
-            known: Some(false),
-            list: vec![Small::FirstOne, Small::Second],
-            ip: Some(IpAddr::from([192, 0, 2, 1])),
-            others: Others { one: 1, two: Some("\n".to_owned()) },
-        });
-        assert_same(&Vec::<Thing>::new());
-        let ip = "2001:db8::ffff".parse().unwrap();
-        assert_same(&[Thing { ip: Some(ip), ..Thing::default() }].as_slice());
-    }
-
-    #[test]
-    fn every_byte_is_escaped_as_it_has_to_be_wherever_it_stands() {
-        for len in 0..=35 {
-            for at in 0..len {
-                for odd in (0..=0x7f).map(char::from).chain(['é', '\u{2028}', '😀']) {
-                    let text: String = (0..len).map(|i| if i == at { odd } else { 'x' }).collect();
-                    assert_same(&text);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_no_record_has_is_refused() {
-        assert!(Json(&mut Vec::new()).record(&1.5).is_err());
-        assert!(Json(&mut Vec::new()).record(&(1, 2)).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn texts_are_written_as_serde_json_writes_them(
-            texts in prop::collection::vec("(?s).{0,40}|[ -~]{0,600}|[a\n\"]{250,260}", 0..8),
-        ) {
-            assert_same(&texts.as_slice());
-            let shown = texts.concat();
-            let mut bytes = Vec::new();
-            Json(&mut bytes).collect_str(&format_args!("{}{}", shown, 7)).unwrap();
-            prop_assert_eq!(bytes, serde_json::to_vec(&format!("{shown}7")).unwrap());
-        }
-    }
-}
+mod tests;

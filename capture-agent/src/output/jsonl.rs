@@ -3,7 +3,7 @@
 use std::io;
 
 use super::json::Json;
-use super::record::Record;
+use super::record::{Record, write_exchange};
 use crate::event::Event;
 
 /// Adds an event as a line.
@@ -12,11 +12,26 @@ use crate::event::Event;
 /// If there is something in its record that JSON is not written of; nothing is added then.
 pub(super) fn write(event: &Event, bytes: &mut Vec<u8>) -> io::Result<()> {
     let before = bytes.len();
-    let written = Json(bytes).record(&Record::from(event));
+    let written = match event {
+        Event::Exchange(exchange) => write_exchange(exchange, &mut Json(bytes)),
+        event => Json(bytes).record(&Record::from(event)),
+    };
+    debug_assert_eq!(
+        bytes.get(before..).map(String::from_utf8_lossy),
+        Some(String::from_utf8_lossy(&of_record(event))),
+        "what is written is the record"
+    );
     written.map_err(|error| {
         bytes.truncate(before);
         io::Error::other(error)
     })?;
     bytes.push(b'\n');
     Ok(())
+}
+
+/// The record of an event.
+fn of_record(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let written = Json(&mut bytes).record(&Record::from(event));
+    if written.is_ok() { bytes } else { Vec::new() }
 }

@@ -3,6 +3,7 @@
 //! Invariants: names once given stay; `null` is what is not known, never an invented value; times
 //! are RFC 3339 UTC with nanoseconds, durations whole microseconds.
 
+mod direct;
 mod from;
 mod owner;
 mod parts;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use super::time::Rfc3339;
 use crate::http::Anomaly;
+pub(super) use direct::write as write_exchange;
 pub use owner::{LocalRecord, ProcessRecord};
 use parts::{FlowName, Headers, Url};
 pub use stats::StatsRecord;

@@ -1,6 +1,6 @@
 //! Times as text.
 
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
 use crate::segment::Timestamp;
@@ -16,26 +16,46 @@ pub(super) struct Rfc3339(pub(super) Timestamp);
 impl Rfc3339 {
     /// Its text, put together by hand: each record has some, and what prints dates in every way
     /// takes longer than the rest of a record's numbers.
-    fn text(self) -> [u8; 30] {
-        let time = Offset::UTC.to_datetime(instant(self.0));
+    pub(super) fn text(self) -> [u8; 30] {
+        let nanos = self.0.as_nanos();
+        let (seconds, nanos) = (nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32);
+        let (days, second) = (seconds / 86_400, (seconds % 86_400) as u32);
+        let (year, month, day) = civil(days as u32);
         let mut text = *b"0000-00-00T00:00:00.000000000Z";
-        let numbers = [
-            (0..4, u32::from(time.year().unsigned_abs())),
-            (5..7, u32::from(time.month().unsigned_abs())),
-            (8..10, u32::from(time.day().unsigned_abs())),
-            (11..13, u32::from(time.hour().unsigned_abs())),
-            (14..16, u32::from(time.minute().unsigned_abs())),
-            (17..19, u32::from(time.second().unsigned_abs())),
-            (20..29, time.subsec_nanosecond().unsigned_abs()),
+        let pairs = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, second / 3_600),
+            (14, second / 60 % 60),
+            (17, second % 60),
+            (20, nanos / 10_000_000),
+            (22, nanos / 100_000 % 100),
+            (24, nanos / 1_000 % 100),
+            (26, nanos / 10 % 100),
         ];
-        for (place, mut number) in numbers {
-            for digit in text.get_mut(place).into_iter().flatten().rev() {
-                *digit = b'0' + (number % 10) as u8;
-                number /= 10;
+        for (at, pair) in pairs {
+            if let Some([tens, ones]) = text.get_mut(at..at + 2) {
+                (*tens, *ones) = (b'0' + (pair / 10) as u8, b'0' + (pair % 10) as u8);
             }
         }
+        let [.., last, _] = &mut text;
+        *last = b'0' + (nanos % 10) as u8;
         text
     }
+}
+
+/// Year, month and day, so many days after 1970-01-01: "Euclidean affine functions" (Neri and
+/// Schneider, 2022), figure 12, where a year begins in March, so that the odd day is its last.
+const fn civil(days: u32) -> (u32, u32, u32) {
+    let n = 4 * (days + 719_468) + 3;
+    let (century, n) = (n / 146_097, n % 146_097 / 4);
+    let n = 4 * n + 3;
+    let (year, day) = (100 * century + n / 1_461, n % 1_461 / 4);
+    let n = 2_141 * day + 197_913;
+    let (month, day) = (n >> 16, (n & 0xffff) / 2_141);
+    if month > 12 { (year + 1, month - 12, day + 1) } else { (year, month, day + 1) }
 }
 
 impl Serialize for Rfc3339 {
@@ -63,6 +83,14 @@ mod tests {
         assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(rfc3339(Timestamp(u64::MAX)), "2554-07-21T23:34:33.709551615Z");
         assert_eq!(rfc3339(Timestamp(951_868_799_999_999_999)), "2000-02-29T23:59:59.999999999Z");
+    }
+
+    #[test]
+    fn each_day_has_the_date_that_it_has() {
+        for days in (0..u64::MAX / 86_400_000_000_000).step_by(3) {
+            let time = Timestamp(days * 86_400_000_000_000);
+            assert_eq!(rfc3339(time), instant(time).strftime("%FT%T.000000000Z").to_string());
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::{HeadRules, REDACTED, lenient};
 use crate::http::anomaly::Anomalies;
+use crate::http::redact::Treatment;
 
 pub(super) type Span = Range<u32>;
 
@@ -30,6 +31,7 @@ pub struct Fields {
     text: Vec<u8>,
     fields: Vec<Field>,
     names: NameSet,
+    has_plain_names: bool,
 }
 
 /// Wherever they lie.
@@ -77,6 +79,12 @@ impl Fields {
         self.fields.is_empty()
     }
 
+    /// Whether all names are known to be tokens (RFC 9110 section 5.1), but for what is hidden.
+    #[must_use]
+    pub const fn has_plain_names(&self) -> bool {
+        self.has_plain_names
+    }
+
     /// Bytes of memory that they take beyond their own size.
     #[must_use]
     pub const fn memory(&self) -> usize {
@@ -121,11 +129,13 @@ impl<'r, 't> Builder<'r, 't> {
             text: Vec::with_capacity(text_bytes),
             fields: Vec::with_capacity(fields),
             names: NameSet::default(),
+            has_plain_names: false,
         };
         Self { rules, head: &[], done: 0, end: 0, built }
     }
 
     /// Adds a part that is no field and no secret.
+    #[inline]
     pub(super) fn part(&mut self, bytes: &[u8]) -> Span {
         let Some(at) = self.place_of(bytes) else { return self.add(bytes) };
         self.end = at + bytes.len();
@@ -157,6 +167,7 @@ impl<'r, 't> Builder<'r, 't> {
     }
 
     /// Where bytes lie in the rest of the head, if they do.
+    #[inline]
     fn place_of(&self, bytes: &[u8]) -> Option<usize> {
         let at = offset_in(self.head, bytes);
         let is_there = at >= self.end && at.checked_add(bytes.len())? <= self.head.len();
@@ -184,23 +195,39 @@ impl<'r, 't> Builder<'r, 't> {
     }
 
     /// Adds a field.
+    #[inline]
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
-        if self.rules.redaction.leaves_header(name) {
-            let (name_at, value) = (self.part(name), self.part(value));
-            return self.push(name, Field { name: name_at, value });
-        }
+        let Some(treatment) = self.rules.redaction.of_usual_header(name) else {
+            return self.unusual_field(name, value);
+        };
+        let name_at = self.part(name);
+        self.value(name, name_at, value, treatment);
+    }
+
+    fn unusual_field(&mut self, name: &[u8], value: &[u8]) {
         // A colon may be missing and another one stand in the value; most are names and no more.
-        let is_plain = memchr::memchr2(b'%', b'=', name).is_none() && self.is_by_grammar();
+        let is_plain = self.is_by_grammar() && !name.iter().any(|byte| matches!(byte, b'%' | b'='));
         let shown = if is_plain { Cow::Borrowed(name) } else { self.rules.redaction.line(name) };
         let secret = matches!(shown, Cow::Owned(_)) || self.rules.redaction.hides_header(name);
         let name_at = match &shown {
             Cow::Borrowed(_) => self.part(name),
             Cow::Owned(shown) => self.replaced(name, shown),
         };
-        let value = if secret { self.replaced(value, REDACTED) } else { self.url(value) };
-        self.push(&shown, Field { name: name_at, value });
+        let treatment = if secret { Treatment::Hidden } else { Treatment::LookedThrough };
+        self.value(&shown, name_at, value, treatment);
     }
 
+    #[inline]
+    fn value(&mut self, name: &[u8], name_at: Span, value: &[u8], treatment: Treatment) {
+        let value = match treatment {
+            Treatment::Shown => self.part(value),
+            Treatment::LookedThrough => self.url(value),
+            Treatment::Hidden => self.replaced(value, REDACTED),
+        };
+        self.push(name, Field { name: name_at, value });
+    }
+
+    #[inline]
     fn push(&mut self, name: &[u8], field: Field) {
         self.built.names.add(name);
         self.built.fields.push(field);
@@ -213,6 +240,7 @@ impl<'r, 't> Builder<'r, 't> {
 
     pub(super) fn build(mut self) -> Fields {
         self.copy_until(self.end);
+        self.built.has_plain_names = self.is_by_grammar();
         self.built
     }
 }

@@ -26,6 +26,17 @@ pub struct Redaction {
     added: Arc<Added>,
 }
 
+/// What becomes of the value of a header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Treatment {
+    /// It is shown as it is.
+    Shown,
+    /// What is hidden of it is what URLs in it hold: see [`Redaction::url`].
+    LookedThrough,
+    /// It is hidden.
+    Hidden,
+}
+
 /// Names that the user added, folded.
 #[derive(Clone, Debug, Default)]
 struct Added {
@@ -76,11 +87,16 @@ impl Redaction {
         }
     }
 
-    /// Whether header fields of this name hold nothing that is hidden, so that their values need not
-    /// be looked through.
-    #[must_use]
-    pub fn leaves_header(&self, name: &[u8]) -> bool {
-        self.added.headers.is_empty() && names::is_harmless_header(name)
+    /// What becomes of the values of header fields of this name, where that is known at once: of the
+    /// fields in most messages.
+    #[inline]
+    pub(super) fn of_usual_header(&self, name: &[u8]) -> Option<Treatment> {
+        let usual = names::usual_header(name).filter(|_| self.added.headers.is_empty())?;
+        Some(match usual {
+            names::Usual::Harmless => Treatment::Shown,
+            names::Usual::Secret if self.usual => Treatment::Hidden,
+            names::Usual::Secret | names::Usual::Text => Treatment::LookedThrough,
+        })
     }
 
     /// Whether the value of this query parameter is hidden; the name as it stands in the URL.

@@ -29,43 +29,72 @@ const USUAL_HEADERS: [&str; 15] = [
     "jwtassertion", // identity-aware proxies
 ];
 
-/// Whether this is the name of a header in most messages whose values are neither secret nor hold a
-/// URL: what need not be looked through costs nothing.
+/// What is known of the values of a header by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// Neither secret, nor do they hold a URL: what need not be looked through costs nothing.
+    Harmless,
+    /// They can hold URLs.
+    Text,
+    /// One of [`USUAL_HEADERS`].
+    Secret,
+}
+
+/// What is known of a header in most messages. `None`: its name has to be looked at.
 ///
 /// Asked of each header of each message: length and first letter leave one or two to compare with,
 /// and most are written as here.
-pub(super) fn is_harmless_header(name: &[u8]) -> bool {
+#[inline]
+pub(super) fn usual_header(name: &[u8]) -> Option<Usual> {
     let first = name.first().map_or(0, |first| first | 0x20);
-    let names: &[&str] = match (name.len(), first) {
-        (3, b'a') => &["Age"],
-        (4, b'd') => &["Date"],
-        (4, b'e') => &["ETag"],
-        (4, b'h') => &["Host"],
-        (4, b'v') => &["Vary"],
-        (5, b'r') => &["Range"],
-        (6, b'a') => &["Accept"],
-        (6, b'e') => &["Expect"],
-        (6, b'p') => &["Pragma"],
-        (6, b's') => &["Server"],
-        (7, b'e') => &["Expires"],
-        (10, b'c') => &["Connection"],
-        (10, b'k') => &["Keep-Alive"],
-        (12, b'c') => &["Content-Type"],
-        (13, b'a') => &["Accept-Ranges"],
-        (13, b'c') => &["Cache-Control", "Content-Range"],
-        (13, b'i') => &["If-None-Match"],
-        (13, b'l') => &["Last-Modified"],
-        (14, b'c') => &["Content-Length"],
-        (15, b'a') => &["Accept-Encoding", "Accept-Language"],
-        (16, b'c') => &["Content-Encoding", "Content-Language"],
-        (17, b'i') => &["If-Modified-Since"],
-        (17, b't') => &["Transfer-Encoding"],
-        (25, b'u') => &["Upgrade-Insecure-Requests"],
-        _ => &[],
+    let is_harmless = match (name.len(), first) {
+        (3, b'a') => is(name, b"Age"),
+        (4, b'd') => is(name, b"Date"),
+        (4, b'e') => is(name, b"ETag"),
+        (4, b'h') => is(name, b"Host"),
+        (4, b'v') => is(name, b"Vary"),
+        (5, b'r') => is(name, b"Range"),
+        (6, b'a') => is(name, b"Accept"),
+        (6, b'e') => is(name, b"Expect"),
+        (6, b'p') => is(name, b"Pragma"),
+        (6, b's') => is(name, b"Server"),
+        (7, b'e') => is(name, b"Expires"),
+        (10, b'c') => is(name, b"Connection"),
+        (10, b'k') => is(name, b"Keep-Alive"),
+        (12, b'c') => is(name, b"Content-Type"),
+        (13, b'a') => is(name, b"Accept-Ranges"),
+        (13, b'c') => is(name, b"Cache-Control") || is(name, b"Content-Range"),
+        (13, b'i') => is(name, b"If-None-Match"),
+        (13, b'l') => is(name, b"Last-Modified"),
+        (14, b'c') => is(name, b"Content-Length"),
+        (15, b'a') => is(name, b"Accept-Encoding") || is(name, b"Accept-Language"),
+        (16, b'c') => is(name, b"Content-Encoding") || is(name, b"Content-Language"),
+        (17, b'i') => is(name, b"If-Modified-Since"),
+        (17, b't') => is(name, b"Transfer-Encoding"),
+        (22, b'x') => is(name, b"X-Content-Type-Options"),
+        (25, b's') => is(name, b"Strict-Transport-Security"),
+        (25, b'u') => is(name, b"Upgrade-Insecure-Requests"),
+
+        (6, b'c') => return is(name, b"Cookie").then_some(Usual::Secret),
+        (10, b's') => return is(name, b"Set-Cookie").then_some(Usual::Secret),
+        (7, b'r') => return is(name, b"Referer").then_some(Usual::Text),
+        (8, b'l') => return is(name, b"Location").then_some(Usual::Text),
+        (10, b'u') => return is(name, b"User-Agent").then_some(Usual::Text),
+        (12, b'x') => return is(name, b"X-Request-Id").then_some(Usual::Text),
+        _ => false,
     };
-    let names = names.iter().map(|name| name.as_bytes());
-    names.clone().any(|other| name == other)
-        || names.into_iter().any(|other| name.eq_ignore_ascii_case(other))
+    is_harmless.then_some(Usual::Harmless)
+}
+
+/// Whether a name is this one, in any case. As the length is known, no call is made to compare.
+#[inline(always)]
+fn is<const N: usize>(name: &[u8], usual: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(name).is_ok_and(|name| name == usual || is_in_any_case(name, usual))
+}
+
+#[cold]
+fn is_in_any_case(name: &[u8], usual: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(usual)
 }
 
 /// Whether this is the name of a query parameter or form field that is a secret.
@@ -211,6 +240,9 @@ pub(super) fn without_edges(name: &[u8]) -> &[u8] {
 /// Whether this is the name of a header that is hidden. Asked of most headers of each message: of
 /// those, the last letter tells for most.
 pub(super) fn is_usual_header(name: &[u8]) -> bool {
+    if name.last().is_some_and(|last| last.is_ascii_lowercase() && LAST_LETTERS & 1 << last == 0) {
+        return false;
+    }
     let letters = || {
         let letters = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
         letters.map(u8::to_ascii_lowercase)

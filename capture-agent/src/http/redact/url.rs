@@ -52,9 +52,22 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// Whether a byte means nothing but itself, wherever it stands.
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'*' | b'(' | b')')
+fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)) == Some(&true)
 }
+
+/// [`is_plain`] of each byte: asked of most bytes of each URL.
+#[expect(clippy::indexing_slicing, reason = "when this is compiled")]
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < plain.len() {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(byte as u8, b'-' | b'_' | b'.' | b'+' | b'*' | b'(' | b')');
+        byte += 1;
+    }
+    plain
+};
 
 /// The characters of a text.
 pub(super) fn units(text: &[u8]) -> impl Iterator<Item = Unit> {

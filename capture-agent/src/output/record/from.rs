@@ -135,7 +135,10 @@ pub(super) fn some(bytes: u64) -> Option<u64> {
     (bytes > 0).then_some(bytes)
 }
 
-fn gaps<H>(message: &Message<H>, are_listed: impl Fn(Missing) -> bool) -> Vec<GapRecord> {
+pub(super) fn gaps<H>(
+    message: &Message<H>,
+    are_listed: impl Fn(Missing) -> bool,
+) -> Vec<GapRecord> {
     let gaps = message.gaps.iter().filter(|gap| are_listed(gap.missing));
     gaps.map(GapRecord::from).collect()
 }
@@ -172,7 +175,7 @@ impl<'a> BodyRecord<'a> {
 }
 
 /// Content codings as they were sent, in one list.
-fn encoding(head: &Head) -> Option<Cow<'_, str>> {
+pub(super) fn encoding(head: &Head) -> Option<Cow<'_, str>> {
     let mut values = head.values("content-encoding");
     let first = lossless(values.next()?);
     let text = values.fold(first, |list, value| format!("{list}, {}", lossless(value)).into());

@@ -13,14 +13,20 @@ use crate::output::escape::{lossless, shown};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FlowName(pub(super) FlowId);
 
-impl Serialize for FlowName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl FlowName {
+    /// Its sixteen digits.
+    pub(super) fn text(self) -> [u8; 16] {
         let nibble = |at: usize| (self.0.0 >> (60 - 4 * at)) as u8 & 15;
-        let digits: [u8; 16] = std::array::from_fn(|at| match nibble(at) {
+        std::array::from_fn(|at| match nibble(at) {
             digit @ 0..=9 => b'0' + digit,
             digit => b'a' + digit - 10,
-        });
-        serializer.serialize_str(std::str::from_utf8(&digits).unwrap_or_default())
+        })
+    }
+}
+
+impl Serialize for FlowName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
