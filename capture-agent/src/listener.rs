@@ -62,6 +62,10 @@ pub struct Data<'a> {
 /// the start of a flow was not seen. `examples/listener.rs` is a program that listens.
 #[expect(unused_variables, reason = "the names document what is passed")]
 pub trait Listener {
+    /// Whether it looks at what `sent` and `received` tell. Where it does not, most segments
+    /// need not be shown to it.
+    const WANTS_DATA: bool = true;
+
     /// The first segment of a flow was seen.
     fn opened(&mut self, flow: &FlowView<'_>) {}
 
@@ -96,6 +100,8 @@ pub trait Listener {
 
 /// A function that takes events is a listener.
 impl<F: FnMut(Event)> Listener for F {
+    const WANTS_DATA: bool = false;
+
     fn exchange(&mut self, exchange: Exchange) {
         self(Event::Exchange(Box::new(exchange)));
     }

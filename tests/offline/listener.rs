@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use capture_agent::engine::{Engine, Settings};
-use capture_agent::event::{Exchange, FlowSummary};
+use capture_agent::event::{Event, Exchange, FlowSummary};
 use capture_agent::flow::{CloseReason, Direction};
 use capture_agent::listener::{Data, FlowView, Listener};
 use proptest::prelude::*;
@@ -132,6 +132,71 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     prop::collection::vec((any::<bool>(), 1..200_usize, fate()), 0..30)
 }
 
+/// A body's length, whether it is chunked and whose it is; how it is cut, and what becomes of that.
+type Upload = (usize, bool, bool, Vec<(usize, Fate)>);
+
+fn uploads() -> impl Strategy<Value = Vec<Upload>> {
+    let cuts = prop::collection::vec((1..300_usize, fate()), 1..12);
+    prop::collection::vec((0..2_000_usize, any::<bool>(), any::<bool>(), cuts), 1..5)
+}
+
+/// What was seen of exchanges with these bodies.
+fn exchanges(port: u16, uploads: &[Upload], ends: bool) -> Vec<Seen> {
+    let mut peers = Peers::between(&format!("10.0.0.5:{port}"), "10.0.0.1:80");
+    peers.handshake();
+    for (len, is_chunked, by_client, cuts) in uploads {
+        let body = "x".repeat(*len);
+        let whole = match is_chunked {
+            true => format!("Transfer-Encoding: chunked\r\n\r\n{len:x}\r\n{body}\r\n0\r\n\r\n"),
+            false => format!("Content-Length: {len}\r\n\r\n{body}"),
+        };
+        let (asked, answered) = match by_client {
+            true => (whole, "Content-Length: 0\r\n\r\n".to_owned()),
+            false => ("\r\n".to_owned(), whole),
+        };
+        let asked = format!("POST /{len} HTTP/1.1\r\nHost: h\r\n{asked}");
+        let answered = format!("HTTP/1.1 200 OK\r\n{answered}");
+        for (said, is_client) in [(asked, true), (answered, false)] {
+            let mut rest = said.as_bytes();
+            for (len, fate) in cuts.iter().cycle() {
+                let (piece, after) = rest.split_at((*len).min(rest.len()));
+                if piece.is_empty() {
+                    break;
+                }
+                rest = after;
+                if is_client {
+                    peers.client_says(ACK, piece)
+                } else {
+                    peers.server_says(ACK, piece)
+                }
+                let last = peers.seen.len() - 1;
+                match fate {
+                    Fate::Seen | Fate::Early => {}
+                    Fate::Lost if *len % 8 == 0 => peers.unseen(),
+                    Fate::Lost => {}
+                    Fate::Twice => peers.seen.push(peers.seen[last].clone()),
+                }
+            }
+        }
+    }
+    if ends {
+        peers.close();
+    }
+    peers.seen
+}
+
+/// All that comes of what was seen, and what is counted.
+fn outcome(settings: &Settings, seen: &[Seen]) -> String {
+    let mut engine = Engine::new(settings.clone());
+    let mut told = String::new();
+    let mut listener = |event: Event| told.push_str(&format!("{event:?}\n"));
+    for seen in seen {
+        engine.segment(&seen.segment(), &mut listener);
+    }
+    engine.finish(&mut listener);
+    format!("{told}{:?}", engine.counters())
+}
+
 /// The byte at an offset of a direction: neither a request nor a response.
 fn byte(direction: Direction, offset: u64) -> u8 {
     128 | (offset.wrapping_mul(37) ^ offset >> 7 ^ direction as u64) as u8
@@ -196,6 +261,25 @@ proptest! {
                 }
                 prop_assert_eq!(&told, &counts[direction as usize]);
             }
+        }
+    }
+
+    #[test]
+    fn segments_that_are_told_at_a_glance_come_to_the_same(
+        scripts in prop::collection::vec((uploads(), any::<bool>()), 1..4),
+        timeout_ms in 1..50_u64,
+    ) {
+        let conversations = (1_000..).zip(&scripts);
+        let mut seen: Vec<_> = conversations
+            .flat_map(|(port, (uploads, ends))| exchanges(port, uploads, *ends))
+            .collect();
+        seen.sort_by_key(|seen| seen.time);
+        for flow_timeout_ns in [timeout_ms * MS, 300_000 * MS] {
+            let settings = Settings { flow_timeout_ns, ..Settings::default() };
+            // To look for what is not acknowledged, each segment is gone through.
+            let unacknowledged_bytes = Some(u64::MAX);
+            let thorough = Settings { unacknowledged_bytes, ..settings.clone() };
+            prop_assert_eq!(outcome(&settings, &seen), outcome(&thorough, &seen));
         }
     }
 

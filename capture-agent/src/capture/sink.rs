@@ -197,6 +197,8 @@ impl<W: Way> Sink<W> {
 }
 
 impl<W: Way> Listener for Sink<W> {
+    const WANTS_DATA: bool = false;
+
     fn opened(&mut self, flow: &FlowView<'_>) {
         if let Some(owners) = &self.owners {
             owners.ask(flow);

@@ -5,6 +5,7 @@
 
 mod marks;
 mod owner;
+mod plain;
 mod resync;
 
 use super::Settings;

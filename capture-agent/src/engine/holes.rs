@@ -45,6 +45,12 @@ impl Holes {
         Some(entry.remove())
     }
 
+    /// When the first of them is overdue.
+    pub(super) fn next_due(&self, hole_ns: u64) -> Option<Timestamp> {
+        let (since, _) = self.queue.first_key_value()?.0;
+        Some(Timestamp(since.as_nanos().saturating_add(hole_ns)))
+    }
+
     /// A flow is gone.
     pub(super) fn remove(&mut self, number: u64) {
         if let Some(since) = self.times.remove(&number) {

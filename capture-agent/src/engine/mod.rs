@@ -92,6 +92,9 @@ pub struct Engine {
     holes: Holes,
     /// Bytes of memory that flows hold beyond their place in the table.
     held_memory: usize,
+    /// Before this, the time of no flow and of no hole is over: with so many segments, the look
+    /// for them would cost as much as finding the flow.
+    next_due: Timestamp,
 }
 
 impl Engine {
@@ -104,6 +107,7 @@ impl Engine {
             counters: EngineCounters::default(),
             holes: Holes::default(),
             held_memory: 0,
+            next_due: Timestamp::default(),
         }
     }
 
@@ -168,6 +172,9 @@ impl Engine {
     /// because they were too many; they go with the next calls.
     pub fn advance(&mut self, now: Timestamp, listener: &mut impl Listener) -> bool {
         self.desk.now = self.desk.now.max(now);
+        if self.desk.now < self.next_due {
+            return false;
+        }
         self.expire_holes(listener);
         let mut left = EVICTIONS_AT_A_TIME;
         for phase in BY_WORTH {
@@ -180,7 +187,23 @@ impl Engine {
                 self.remove(index, CloseReason::Idle, end, listener);
             }
         }
+        let oldest = BY_WORTH.map(|phase| self.end_of(self.table.oldest(phase)?, phase));
+        let hole = self.holes.next_due(self.desk.settings.stream.hole_ns);
+        let due = oldest.into_iter().chain([hole]).flatten().min();
+        self.next_due = due.unwrap_or(Timestamp(u64::MAX));
         false
+    }
+
+    /// What is due next may be another flow or hole than before.
+    const fn look_for_due(&mut self) {
+        self.next_due = Timestamp(0);
+    }
+
+    /// A flow has just been active, and may have changed its phase.
+    fn touch(&mut self, index: FlowIndex, phase: Phase) {
+        if self.table.touch(index, phase) {
+            self.look_for_due();
+        }
     }
 
     /// The capture has ended: so have all flows, the least active first.
@@ -195,14 +218,18 @@ impl Engine {
 
     /// When the time of a flow was over, if it is.
     fn overdue(&self, index: FlowIndex, phase: Phase) -> Option<Timestamp> {
+        self.end_of(index, phase).filter(|end| self.desk.now >= *end)
+    }
+
+    /// When the time of a flow is over, if nothing more is heard of it.
+    fn end_of(&self, index: FlowIndex, phase: Phase) -> Option<Timestamp> {
         let settings = &self.desk.settings;
         let timeout = match phase {
             Phase::Lingering => settings.linger_ns,
             Phase::Opening | Phase::Open => settings.flow_timeout_ns,
         };
         let last = self.table.flow(index)?.last_activity;
-        let end = Timestamp(last.as_nanos().saturating_add(timeout));
-        (self.desk.now >= end).then_some(end)
+        Some(Timestamp(last.as_nanos().saturating_add(timeout)))
     }
 
     /// The flow that a segment belongs to, a new one if need be; `None` if it belongs to none.
@@ -233,20 +260,26 @@ impl Engine {
         self.counters.flows_opened += 1;
         listener.opened(&self.desk.view(&flow));
         let phase = flow.phase();
+        self.look_for_due();
         Some(self.table.insert(flow, phase))
     }
 
     fn take(&mut self, index: FlowIndex, segment: &Segment<'_>, listener: &mut impl Listener) {
         let Some(flow) = self.table.flow_mut(index) else { return };
+        if flow.take_plain(segment, &mut self.desk, listener) {
+            self.counters.segments_in_flows += 1;
+            self.counters.bytes += segment.payload.len() as u64;
+            return self.touch(index, Phase::Open);
+        }
         let phase = flow.phase();
         if flow.is_left_by(segment) {
             flow.touch(segment.time);
-            self.table.touch(index, phase);
+            self.touch(index, phase);
             self.resync(index, segment, listener);
         } else if flow.is_shown_again(segment) {
             flow.touch(segment.time);
             self.counters.segments_shown_again += 1;
-            self.table.touch(index, phase);
+            self.touch(index, phase);
         } else {
             self.count(index);
             self.feed(index, segment, true, listener);
@@ -305,7 +338,7 @@ impl Engine {
             self.counters.resets_ignored += 1;
         }
         let phase = flow.phase();
-        self.table.touch(index, phase);
+        self.touch(index, phase);
         self.settle(index, before, listener);
     }
 
@@ -320,6 +353,7 @@ impl Engine {
         self.held_memory = self.held_memory + now.memory - before.memory;
         if let Some(since) = now.hole_since {
             self.holes.add(since, flow.number, flow.flow_key());
+            self.next_due = Timestamp(0);
         }
         self.desk.pass_on(flow, listener);
     }
@@ -333,7 +367,7 @@ impl Engine {
             flow.expire_holes(&mut self.desk, listener);
             let phase = flow.phase();
             if self.table.phase(index) != Some(phase) {
-                self.table.touch(index, phase);
+                self.touch(index, phase);
             }
             self.settle(index, before, listener);
             self.keep_to_memory_limit(listener);
@@ -372,6 +406,7 @@ impl Engine {
         }
         self.settle(index, before, listener);
         let Some(flow) = self.table.remove(index) else { return };
+        self.next_due = Timestamp(0);
         self.held_memory -= flow.tally().memory;
         self.holes.remove(flow.number);
         let (reason, end) = flow.closed().unwrap_or((reason, end));

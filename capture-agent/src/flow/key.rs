@@ -47,7 +47,11 @@ impl FlowKey {
     /// Whether these are its two ends.
     #[must_use]
     pub fn is_between(&self, one: Endpoint, other: Endpoint) -> bool {
-        (self.low == one && self.high == other) || (self.low == other && self.high == one)
+        let is = |end: Endpoint, this: Endpoint| {
+            // In one piece: by parts it is a call for each address.
+            end.port == this.port && end.addr.to_bits() == this.addr.to_bits()
+        };
+        (is(self.low, one) && is(self.high, other)) || (is(self.low, other) && is(self.high, one))
     }
 
     const fn words(&self) -> [u32; KEY_WORDS] {

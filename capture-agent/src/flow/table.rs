@@ -72,6 +72,8 @@ pub struct FlowTable<F> {
     index: HashTable<Entry>,
     queues: [Queue; 3],
     hasher: KeyHasher,
+    /// Where the flow was that was touched last: mostly, it is asked for again.
+    latest: u32,
 }
 
 /// Bytes that a flow takes in the table: its slot, and its entry in the index at its fullest and
@@ -95,6 +97,7 @@ impl<F> Default for FlowTable<F> {
             index: HashTable::new(),
             queues: [Queue { oldest: NONE, youngest: NONE }; 3],
             hasher: KeyHasher::new(),
+            latest: NONE,
         }
     }
 }
@@ -115,6 +118,9 @@ impl<F: Keyed> FlowTable<F> {
     /// The flow of this key.
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<FlowIndex> {
+        if self.slot(self.latest).is_some_and(|slot| slot.flow.has_key(key)) {
+            return Some(FlowIndex(self.latest));
+        }
         let hash = self.hasher.hash(key);
         self.index
             .find(spread(hash), |entry| {
@@ -155,13 +161,19 @@ impl<F: Keyed> FlowTable<F> {
         FlowIndex(place)
     }
 
-    /// The flow has just been active, and is in this phase: it is the youngest there.
-    pub fn touch(&mut self, index: FlowIndex, phase: Phase) {
-        let is_youngest = |slot: &Slot<F>| slot.younger == NONE && slot.phase == phase;
-        if !self.slot(index.0).is_some_and(is_youngest) {
-            self.unlink(index.0);
-            self.link(index.0, phase);
+    /// The flow has just been active, and is in this phase: it is the youngest there. Returns
+    /// whether another flow than before may be the oldest of a phase.
+    pub fn touch(&mut self, index: FlowIndex, phase: Phase) -> bool {
+        self.latest = index.0;
+        let Some(slot) = self.slot(index.0) else { return false };
+        let is_in_phase = slot.phase == phase;
+        if is_in_phase && slot.younger == NONE {
+            return false;
         }
+        let was_oldest = slot.older == NONE;
+        self.unlink(index.0);
+        self.link(index.0, phase);
+        was_oldest || !is_in_phase
     }
 
     /// The flow of this phase whose last touch is the oldest.

@@ -132,6 +132,15 @@ impl Chunked {
         true
     }
 
+    /// Passes over `len` bytes of content, where more of their chunk follows.
+    pub(super) const fn pass_content(&mut self, len: u64) -> bool {
+        let is_within = matches!(self.state, State::Data) && len < self.left;
+        if is_within {
+            self.left -= len;
+        }
+        is_within
+    }
+
     /// Whether more chunks may follow.
     #[must_use]
     pub const fn is_before_trailers(&self) -> bool {

@@ -6,6 +6,7 @@
 pub mod anomaly;
 pub mod chunked;
 pub mod coding;
+mod content;
 mod dialogue;
 pub mod exchange;
 pub mod form;
@@ -23,6 +24,7 @@ pub mod websocket;
 use crate::flow::Direction;
 use crate::stream::{Chunk, Mark};
 pub use anomaly::{Anomalies, Anomaly};
+pub use content::Content;
 use dialogue::Dialogue;
 pub use exchange::{Body, Exchange, Gap, Length, Message, Network, Place, State, Timing};
 use head::{HeadRules, Parse, RequestHead, ResponseHead};

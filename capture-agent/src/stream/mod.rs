@@ -10,6 +10,7 @@ mod counters;
 mod held;
 mod missing;
 mod place;
+mod plain;
 mod rules;
 mod trouble;
 

@@ -1,22 +1,29 @@
 //! DEFLATE (RFC 1951), bare or with the wrapping of zlib (RFC 1950).
 //!
 //! Invariants: a reference to before the first byte is an error; so is the sum of zlib where it
-//! is wrong. The window grows with what is decoded, so a short body costs little.
+//! is wrong. What came before bytes that are malformed comes out.
 
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::inflate_flags::{
-    TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_PARSE_ZLIB_HEADER,
-    TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
-};
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use std::cell::RefCell;
+
+use zlib_rs::{InflateFlush, Status};
 
 use super::{DecodeError, Out};
 
 /// How far back a reference may go (RFC 1951 section 2).
 const HISTORY_BYTES: usize = 32 << 10;
-const FIRST_WINDOW_BYTES: usize = 4 << 10;
-/// The history, and room for what comes before it is moved to the front.
-const MAX_WINDOW_BYTES: usize = HISTORY_BYTES + (16 << 10);
+const HISTORY_BITS: u8 = 15;
+/// What the decoder takes: its own copy of the history, and its tables.
+const CORE_BYTES: usize = HISTORY_BYTES + (10 << 10);
+/// Room for what comes out at a time.
+const ROOM_BYTES: usize = 8 << 10;
+/// Decoders kept for the next body, by each thread: most bodies are decoded all at once, so that
+/// more would be waste.
+const MAX_SPARE: usize = 4;
+
+thread_local! {
+    /// Of a short body, a tenth of the work is to lay a decoder out.
+    static SPARE: RefCell<Vec<Machine>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What stands around the blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,40 +34,98 @@ pub(in crate::http) enum Wrapping {
     Zlib,
 }
 
+/// What decoding takes, whatever is decoded.
+struct Machine {
+    core: zlib_rs::Inflate,
+    /// What has come out last, at the front.
+    text: Vec<u8>,
+}
+
+impl Machine {
+    fn take(wrapping: Wrapping) -> Self {
+        let has_header = wrapping == Wrapping::Zlib;
+        match SPARE.with_borrow_mut(Vec::pop) {
+            Some(mut machine) => {
+                machine.core.reset(has_header);
+                machine
+            }
+            None => {
+                let core = zlib_rs::Inflate::new(has_header, HISTORY_BITS);
+                Self { core, text: vec![0; ROOM_BYTES] }
+            }
+        }
+    }
+
+    fn give_back(self) {
+        if self.text.len() > ROOM_BYTES {
+            return;
+        }
+        // Where the thread is about to end, it goes.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MAX_SPARE {
+                spare.push(self);
+            }
+        });
+    }
+}
+
 /// Decodes DEFLATE.
 pub(in crate::http) struct Inflate {
-    core: Box<DecompressorOxide>,
-    wrapping: Wrapping,
-    /// What has come out, or the end of it, at the front.
-    window: Vec<u8>,
+    /// Always there, until it is dropped.
+    machine: Option<Machine>,
+    /// How much of the text has come out.
     filled: usize,
+    /// Whether blocks may follow the last one, so that their history must be kept.
+    lasting: bool,
     done: bool,
+}
+
+impl Drop for Inflate {
+    fn drop(&mut self) {
+        if let Some(machine) = self.machine.take() {
+            machine.give_back();
+        }
+    }
 }
 
 impl std::fmt::Debug for Inflate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { wrapping, filled, done, .. } = self;
-        write!(f, "Inflate {{ wrapping: {wrapping:?}, filled: {filled}, done: {done}, .. }}")
+        let Self { filled, lasting, done, .. } = self;
+        write!(f, "Inflate {{ filled: {filled}, lasting: {lasting}, done: {done}, .. }}")
     }
 }
 
 impl Inflate {
     pub(in crate::http) fn new(wrapping: Wrapping) -> Self {
-        Self { core: Box::default(), wrapping, window: Vec::new(), filled: 0, done: false }
+        Self { machine: Some(Machine::take(wrapping)), filled: 0, lasting: false, done: false }
+    }
+
+    /// One without wrapping that can [`go on`](Self::go_on).
+    pub(in crate::http) fn lasting() -> Self {
+        let mut inflate = Self::new(Wrapping::Raw);
+        inflate.lasting = true;
+        inflate
     }
 
     /// Forgets everything but the memory that it has.
     pub(in crate::http) fn reset(&mut self, wrapping: Wrapping) {
-        self.core.init();
-        self.wrapping = wrapping;
+        if let Some(machine) = &mut self.machine {
+            machine.core.reset(wrapping == Wrapping::Zlib);
+        }
         self.filled = 0;
         self.done = false;
     }
 
     /// Forgets that the last block was the last one: more blocks follow, with the same history.
     pub(in crate::http) fn go_on(&mut self) {
-        self.core.init();
         self.done = false;
+        let Some(Machine { core, text }) = &mut self.machine else { return };
+        core.reset(false);
+        if let Some(history) = text.get(self.filled.saturating_sub(HISTORY_BYTES)..self.filled) {
+            // Without wrapping, any history will do.
+            let _ = core.set_dictionary(history);
+        }
     }
 
     /// Whether the last block has ended, and what zlib puts after it.
@@ -74,26 +139,29 @@ impl Inflate {
         bytes: &'a [u8],
         out: &mut Out<'_>,
     ) -> Result<&'a [u8], DecodeError> {
-        let mut flags = TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        if self.wrapping == Wrapping::Zlib {
-            flags |= TINFL_FLAG_PARSE_ZLIB_HEADER;
-        }
         let mut rest = bytes;
         while !self.done {
             self.make_room();
-            let (status, read, written) =
-                decompress(&mut self.core, rest, &mut self.window, self.filled, flags);
+            let Some(Machine { core, text }) = &mut self.machine else { break };
+            let Some(room) = text.get_mut(self.filled..) else { break };
+            let room_bytes = room.len();
+            let (read, written) = (core.total_in(), core.total_out());
+            let status = core.decompress(rest, room, InflateFlush::NoFlush);
+            // Both are of this call, and fit.
+            let read = (core.total_in() - read) as usize;
+            let written = (core.total_out() - written) as usize;
             rest = rest.get(read..).unwrap_or_default();
             let fresh = self.filled..self.filled + written;
             self.filled = fresh.end;
-            if let Some(fresh) = self.window.get(fresh).filter(|fresh| !fresh.is_empty()) {
+            if let Some(fresh) = text.get(fresh).filter(|fresh| !fresh.is_empty()) {
                 out(fresh)?;
             }
             match status {
-                TINFLStatus::Done => self.done = true,
-                TINFLStatus::HasMoreOutput => {}
-                TINFLStatus::NeedsMoreInput => break,
-                _ => return Err(DecodeError::Malformed),
+                Ok(Status::StreamEnd) => self.done = true,
+                // It stops before it has room for all that it knows, or for want of input.
+                Ok(_) if written == room_bytes => {}
+                Ok(_) => break,
+                Err(_) => return Err(DecodeError::Malformed),
             }
         }
         Ok(rest)
@@ -101,22 +169,24 @@ impl Inflate {
 
     /// Makes room after what has come out, where there is none.
     fn make_room(&mut self) {
-        if self.filled < self.window.len() {
+        let Some(Machine { text, .. }) = &mut self.machine else { return };
+        let len = text.len();
+        if self.filled < len {
             return;
         }
-        let len = self.window.len();
-        if len < MAX_WINDOW_BYTES {
-            let more = (len * 2).clamp(FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES);
-            self.window.reserve_exact(more - len);
-            self.window.resize(more, 0);
+        if !self.lasting {
+            self.filled = 0;
+        } else if len < HISTORY_BYTES + ROOM_BYTES {
+            text.reserve_exact(HISTORY_BYTES);
+            text.resize(HISTORY_BYTES + ROOM_BYTES, 0);
         } else {
-            self.window.copy_within(len - HISTORY_BYTES.., 0);
+            text.copy_within(len - HISTORY_BYTES.., 0);
             self.filled = HISTORY_BYTES;
         }
     }
 
     /// Bytes of memory beside its own size.
     pub(in crate::http) fn memory(&self) -> usize {
-        size_of::<DecompressorOxide>() + self.window.capacity()
+        CORE_BYTES + self.machine.as_ref().map_or(0, |machine| machine.text.capacity())
     }
 }

@@ -104,6 +104,25 @@ impl Parser {
         }
     }
 
+    /// Passes over `len` bytes at `offset` of the stream where they lie within a body, and more of
+    /// it follows; returns whether they do. If not, nothing has changed.
+    pub(in crate::http) fn pass_content(&mut self, offset: u64, len: u64, time: Timestamp) -> bool {
+        let is_within = match &mut self.state {
+            State::Length(left) if len < *left => {
+                *left -= len;
+                true
+            }
+            State::Chunked(chunked) => chunked.pass_content(len),
+            State::Close => true,
+            _ => false,
+        };
+        if is_within {
+            self.last = self.last.max(time);
+            self.offset = offset + len;
+        }
+        is_within
+    }
+
     fn end_trailers<H>(&mut self, lines: &[u8], rules: &HeadRules, handler: &mut impl Handler<H>) {
         let mut text = std::mem::take(&mut self.buffer);
         if text.is_empty() && matches!(lines, b"\r\n" | b"\n") {

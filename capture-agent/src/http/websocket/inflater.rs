@@ -3,7 +3,7 @@
 //! Messages share one history, unless the sides agreed otherwise: where one was not decoded to its
 //! end, none after it can be.
 
-use crate::http::coding::inflate::{Inflate, Wrapping};
+use crate::http::coding::inflate::Inflate;
 use crate::http::coding::{DecodeError, GRAIN_BYTES, Limits};
 
 /// What every sender leaves out at the end of a message, and then an empty last block: one that
@@ -55,7 +55,7 @@ impl Inflater {
         let grains = self.wire_bytes.next_multiple_of(GRAIN_BYTES as u64);
         let by_ratio = limits.by_ratio(grains);
         let Self { inflate, decoded_bytes, message_bytes, .. } = self;
-        let inflate = inflate.get_or_insert_with(|| Inflate::new(Wrapping::Raw));
+        let inflate = inflate.get_or_insert_with(Inflate::lasting);
         let mut rest = piece;
         while !rest.is_empty() {
             if inflate.is_done() {

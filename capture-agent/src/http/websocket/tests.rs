@@ -396,12 +396,13 @@ fn memory_is_bounded_by_what_is_kept() {
     assert_eq!(read_parts(&mut receiver, &[Ok(&more)], &rules), []);
     assert!(receiver.memory() <= 2_000, "{}", receiver.memory());
 
-    // Of a history, little more than its size is needed; of none, nothing.
+    // Of a history, little more than twice its size is needed: the decoder has a copy of its
+    // own. Of none, nothing.
     let text = vec![b'x'; 300_000];
     let message = frame(0xc1, &compressed(&[&text]).remove(0));
     let mut receiver = Receiver::new(ToClient, SHARED);
     assert_eq!(read_parts(&mut receiver, &[Ok(&message)], &rules).len(), 1);
-    assert!((32_000..70_000).contains(&receiver.memory()), "{}", receiver.memory());
+    assert!((32_000..90_000).contains(&receiver.memory()), "{}", receiver.memory());
     let mut receiver = Receiver::new(ToClient, BY_ITSELF);
     assert_eq!(read_parts(&mut receiver, &[Ok(&message)], &rules).len(), 1);
     assert_eq!(receiver.memory(), 0);

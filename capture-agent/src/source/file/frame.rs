@@ -19,6 +19,7 @@ use crate::segment::{Endpoint, SeqNum, TcpFlags};
 const MAX_LAYERS: u8 = 8;
 
 /// A TCP segment, its payload as a range of the buffer that it was found in.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct TcpFrame {
     pub(super) src: Endpoint,
     pub(super) dst: Endpoint,

@@ -20,7 +20,7 @@ pub struct LinkType(pub u16);
 
 impl LinkType {
     const NULL: Self = Self(0);
-    const ETHERNET: Self = Self(1);
+    pub(super) const ETHERNET: Self = Self(1);
     /// The number of raw IP on most systems, before it got one of its own.
     const RAW_BSD: Self = Self(12);
     const RAW_OPENBSD: Self = Self(14);

@@ -22,6 +22,7 @@ mod ip;
 mod link;
 mod pcap;
 mod pcapng;
+mod plain;
 mod tunnel;
 mod window;
 
@@ -244,6 +245,12 @@ impl FileSource {
             self.unreadable.push(link);
         }
         let frame = self.window.bytes(packet.frame.clone());
+        if link == LinkType::ETHERNET
+            && !self.verify_checksums
+            && let Some(tcp) = plain::segment(frame)
+        {
+            return Ok(tcp);
+        }
         match Frame::parse(link, frame, frame_len, self.verify_checksums)? {
             Frame::Tcp(tcp) => Ok(tcp),
             Frame::Ip(ip) => self.search(packet, ip),

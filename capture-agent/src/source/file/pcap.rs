@@ -61,8 +61,42 @@ impl Pcap {
         Ok(self)
     }
 
+    /// The next record if all of it is in the window, as it mostly is.
+    #[inline(always)]
+    fn record_at_hand(&self, window: &mut Window) -> Option<Packet> {
+        let header: &[u8; RECORD_HEADER_BYTES] = window.at_hand().first_chunk()?;
+        let (words, _) = header.as_chunks();
+        let [seconds, fraction, len, frame_len] = *words else { return None };
+        let [seconds, fraction, len, frame_len] =
+            [seconds, fraction, len, frame_len].map(|word| match self.order {
+                ByteOrder::Little => u32::from_le_bytes(word),
+                ByteOrder::Big => u32::from_be_bytes(word),
+            });
+        if len > MAX_RECORD_BYTES || !self.interface_told {
+            return None;
+        }
+        let record = window.take_at_hand(self.header_len + len as usize)?;
+        let nanos = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_ns;
+        Some(Packet {
+            time: Timestamp(nanos),
+            iface: IfaceId(0),
+            link: self.link,
+            frame: record.start + self.header_len..record.end,
+            frame_len: frame_len as usize,
+        })
+    }
+
     /// The next record, `None` at the end of the file.
+    #[inline]
     pub(super) fn record(&mut self, window: &mut Window) -> Result<Option<Record>, Problem> {
+        match self.record_at_hand(window) {
+            Some(packet) => Ok(Some(Record::Packet(packet))),
+            None => self.fetch_record(window),
+        }
+    }
+
+    #[cold]
+    fn fetch_record(&mut self, window: &mut Window) -> Result<Option<Record>, Problem> {
         if !self.interface_told {
             self.interface_told = true;
             return Ok(Some(Record::Interface(IfaceId(0), None)));

@@ -61,6 +61,24 @@ impl Window {
         Ok(Some(start..self.unread.start))
     }
 
+    /// What was read and not yet taken.
+    #[inline]
+    pub(super) fn at_hand(&self) -> &[u8] {
+        self.bytes(self.unread.clone())
+    }
+
+    /// Takes the next `len` bytes, if they need not be read first.
+    #[inline]
+    pub(super) fn take_at_hand(&mut self, len: usize) -> Option<Range<usize>> {
+        if self.unread.len() < len {
+            return None;
+        }
+        let start = self.unread.start;
+        self.unread.start += len;
+        self.offset += len as u64;
+        Some(start..self.unread.start)
+    }
+
     /// Takes `len` bytes without holding them; `false` where the stream ends before.
     pub(super) fn skip(&mut self, mut len: usize) -> Result<bool, Problem> {
         while len > 0 {
