@@ -276,3 +276,16 @@ proptest! {
         prop_assert_eq!(record.told, again.told);
     }
 }
+
+/// The last byte of a request's head was missed, which an acknowledgement does not tell from a FIN: the
+/// answer to it is none to the request before, whose own was lost.
+#[test]
+fn an_answer_to_a_request_that_is_not_whole_is_none_to_the_one_before() {
+    let conditions =
+        Conditions { lost_before_tap: 6, lost_after_tap: 5, doubled: 11, unseen: 14, jitter_ns: 0 };
+    let (script, _) = script(&[(0, 394), (0, 0)]);
+    let tapped = tap(0, &script, conditions, 7_511_302_402_709_959_197);
+    let record = guard(patient(), &tapped.seen);
+    let lines: Vec<_> = record.exchanges.iter().map(line).collect();
+    assert_eq!(lines, ["POST /0 -> ?", "? -> 200", "POST /1 [cut] -> ?"]);
+}

@@ -214,6 +214,7 @@ impl Connection {
         }
         let conflict = matches!(chunk, Chunk::Data { mark: Mark { conflict: true, .. }, .. });
         let was_http = self.tunnel.is_none();
+        self.dialogue.asking_since(self.requests.head_since());
         let (dialogue, tunnel) = (&mut self.dialogue, &mut self.tunnel);
         let answered_until = self.responses.position();
         let scribe =

@@ -37,6 +37,8 @@ pub(super) struct Dialogue {
     /// Responses may have been lost since the last one that was seen.
     responses_lost: bool,
     unasked: Unasked,
+    /// Where a request begins whose head is not whole yet.
+    asking: Option<u64>,
     next_ask: u32,
     next_index: u32,
     /// Bytes of memory that the messages take.
@@ -189,6 +191,11 @@ impl Dialogue {
     /// What a message holds has changed, from so many bytes of memory to so many.
     pub(super) const fn hold(&mut self, before: usize, after: usize) {
         self.memory = self.memory + after - before;
+    }
+
+    /// A request begins there of which more is to come.
+    pub(super) const fn asking_since(&mut self, offset: Option<u64>) {
+        self.asking = offset;
     }
 
     /// The client has spoken until there; its last request may be over.

@@ -74,8 +74,8 @@ impl Dialogue {
         let pipelined = self.habits.pipelines && (after_loss || first.after_loss > Loss::None);
         if doubt || pipelined || first.after_loss > Loss::Possible {
             self.pair_if_as_many();
-        } else if after_loss && self.requests_lost > Loss::None {
-            // It may be to the request, or to one that was lost.
+        } else if after_loss && (self.requests_lost > Loss::None || self.may_answer_unread(start)) {
+            // It may be to the request, or to one that was lost, or is not whole yet.
             self.leave_open_asks_alone();
             self.decide(None);
         } else if answers_first {
@@ -94,6 +94,11 @@ impl Dialogue {
             self.end_turn(true, lost);
         }
         self.settle_rest();
+    }
+
+    /// Whether a response that starts there may answer a request whose head was not seen whole.
+    fn may_answer_unread(&self, start: Start) -> bool {
+        self.asking.is_some_and(|offset| offset < start.arrival.mark.acked)
     }
 
     /// Whether a response that starts there is not all that the client waited for: another began

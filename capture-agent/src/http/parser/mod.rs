@@ -191,6 +191,12 @@ impl Parser {
         self.offset
     }
 
+    /// Where a head begins that is not whole yet.
+    pub(super) fn head_since(&self) -> Option<u64> {
+        let start = self.start.as_ref().filter(|_| matches!(self.state, State::Head))?;
+        Some(start.offset)
+    }
+
     /// Nothing more comes in this direction.
     pub(super) fn finish<H: Parse>(
         &mut self,
