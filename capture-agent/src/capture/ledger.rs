@@ -1,8 +1,11 @@
 //! When the ledger is drawn up, and from what.
 
+use std::time::Duration;
+
 use capture_agent::engine::Engine;
 use capture_agent::event::{Dropped, EngineCounters, SourcePackets, Stats};
 use capture_agent::segment::Timestamp;
+use capture_ebpf::Governor;
 
 use super::sink::{Sink, Way};
 use crate::cli::{CommonArgs, EventArg};
@@ -28,9 +31,9 @@ impl Tally {
     }
 
     /// The ledger as of now. What was written is added by the outputs when they come to it.
-    pub(super) fn stats(self, packets: Vec<SourcePackets>) -> Stats {
+    pub(super) fn stats(self, packets: Vec<SourcePackets>, governors: Vec<Governor>) -> Stats {
         let Self { now: time, engine, dropped } = self;
-        Stats { time, packets, engine, dropped, ..Stats::default() }
+        Stats { time, packets, governors, engine, dropped, ..Stats::default() }
     }
 }
 
@@ -45,8 +48,7 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(args: &CommonArgs) -> Self {
         let wanted = args.events.contains(&EventArg::Stats);
-        let nanos =
-            |interval: std::time::Duration| u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = |interval: Duration| u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
         let interval_ns = args.stats_interval.filter(|_| wanted).map(nanos);
         Self { wanted, interval_ns, due: None }
     }
@@ -54,6 +56,13 @@ impl Ledger {
     /// Whether the ledger is among the events that are written.
     pub(super) const fn is_wanted(&self) -> bool {
         self.wanted
+    }
+
+    /// How long to wait at most before asking whether an interval is over; no less than what keeps
+    /// the thread that asks from being busy with it.
+    pub(super) fn patience(&self) -> Duration {
+        const LEAST: Duration = Duration::from_millis(10);
+        self.interval_ns.map_or(Duration::MAX, Duration::from_nanos).max(LEAST)
     }
 
     /// Whether an interval is over; the first one begins with the first packet.
