@@ -67,7 +67,7 @@ pub(crate) fn emit(
     header.tcp_flags = header.tcp_flags | flags & (FIN | RST);
     header.missing = missing;
     match left {
-        0 => record::<0>(packet, header, offset, ring, counters),
+        0 => bare(ring, header, counters),
         1..=256 => record::<256>(packet, header, offset, ring, counters),
         257..=1536 => record::<1536>(packet, header, offset, ring, counters),
         1537..=4096 => record::<4096>(packet, header, offset, ring, counters),
@@ -95,14 +95,12 @@ fn record<const ROOM: usize>(
     // SAFETY: the entry is a whole `Record<ROOM>`, and at most `ROOM` payload bytes are loaded.
     let loaded = unsafe {
         (&raw mut (*record).header).write(*header);
-        ROOM == 0 || {
-            // Hides the length's range from LLVM, which would drop the test that follows. The
-            // verifier needs to see that test on the very value that the helper gets.
-            let len = core::hint::black_box(u64::from(header.payload_len));
-            len != 0
-                && len <= ROOM as u64
-                && packet.load_to(offset, (&raw mut (*record).payload).cast(), len as u32)
-        }
+        // Hides the length's range from LLVM, which would drop the test that follows. The verifier
+        // needs to see that test on the very value that the helper gets.
+        let len = core::hint::black_box(u64::from(header.payload_len));
+        len != 0
+            && len <= ROOM as u64
+            && packet.load_to(offset, (&raw mut (*record).payload).cast(), len as u32)
     };
     if !loaded {
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
@@ -142,7 +140,7 @@ pub(crate) fn notice(
     let Some(mut entry) = ring.buffer().reserve::<RecordHeader>(0) else {
         return Err(Verdict::RingFull);
     };
-    // Field by field, as the stack has no room for another header.
+    // In the ring itself, as the stack has no room for another header.
     let notice = entry.as_mut_ptr();
     // SAFETY: the entry is a whole header, and each of its fields is written.
     unsafe {

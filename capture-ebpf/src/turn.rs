@@ -50,18 +50,15 @@ pub(crate) fn take(
             }
         }
         if header.payload_len > 0 {
-            elide(flow, header, governor::budget(level, BUDGET.load()), counters);
-            if header.payload_len == 0 && header.tcp_flags & (SYN | FIN | RST) == 0 {
+            let budget = governor::budget(level, BUDGET.load());
+            if elide(flow, header, budget, counters) {
                 if flow.is_due(header.time_ns) {
                     let _ = tell(ring, flow, header, Whose::Mine, counters);
                 }
                 return Err(Verdict::Elided);
             }
         }
-        // In the order in which it happened: the other side was silent since.
-        let told = tell(ring, flow, header, Whose::Theirs, counters)
-            .and_then(|()| tell(ring, flow, header, Whose::Mine, counters));
-        if told.is_err() {
+        if tell_both(ring, flow, header, counters).is_err() {
             drop_rest(Some(flow), header, counters);
             return Err(Verdict::RingFull);
         }
@@ -71,19 +68,21 @@ pub(crate) fn take(
         .inspect_err(|_| drop_rest(flow, header, counters))
 }
 
-/// Cuts the payload to what the budget allows.
+/// Cuts the payload to what the budget allows; returns whether nothing of the segment is left.
 #[inline(always)]
-fn elide(flow: Flow, header: &mut RecordHeader, budget: u32, counters: &mut HookCounters) {
+fn elide(flow: Flow, header: &mut RecordHeader, budget: u32, counters: &mut HookCounters) -> bool {
     let allowed = flow.spend(header, budget);
     if allowed >= header.payload_len {
-        return;
+        return false;
     }
     counters.elided_bytes += u64::from(header.payload_len - allowed);
     header.payload_len = allowed;
     header.missing = missing::ELIDED;
-    if allowed == 0 && header.tcp_flags & (SYN | FIN | RST) == 0 {
+    let stays = allowed == 0 && header.tcp_flags & (SYN | FIN | RST) == 0;
+    if stays {
         flow.leave_out(header, missing::ELIDED);
     }
+    stays
 }
 
 /// A segment that only acknowledges stays, unless it completes a handshake.
@@ -115,8 +114,7 @@ fn shed(
 ) -> Result<(), Verdict> {
     if header.payload_len == 0 && header.tcp_flags & (FIN | RST) != 0 {
         if let Some(flow) = flow {
-            let told = tell(ring, flow, header, Whose::Theirs, counters)
-                .and_then(|()| tell(ring, flow, header, Whose::Mine, counters))
+            let told = tell_both(ring, flow, header, counters)
                 .and_then(|()| emit::bare(ring, header, counters));
             if told.is_ok() {
                 return Ok(());
@@ -136,6 +134,19 @@ fn drop_rest(flow: Option<Flow>, header: &RecordHeader, counters: &mut HookCount
             flow.leave_out(header, missing::DROPPED);
         }
     }
+}
+
+/// Tells what was left out of both directions, in the order in which it happened: the other side was
+/// silent since.
+#[inline(always)]
+fn tell_both(
+    ring: Ring,
+    flow: Flow,
+    segment: &RecordHeader,
+    counters: &mut HookCounters,
+) -> Result<(), Verdict> {
+    tell(ring, flow, segment, Whose::Theirs, counters)?;
+    tell(ring, flow, segment, Whose::Mine, counters)
 }
 
 /// Tells what was left out of one direction and not told yet.

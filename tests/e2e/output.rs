@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::support::client::Connection;
 use crate::support::fetch::{assert_captured, fetch, fetch_all};
 use crate::support::lab::{Family, Lab, Namespace};
+use crate::support::ledger::{number, sum_but};
 use crate::support::live::{self, Agent, objects};
 use crate::support::nginx::Nginx;
 use crate::support::process::Process;
@@ -202,17 +203,7 @@ fn the_ledger_balances_and_agrees_with_what_was_made() {
 
     let ended = agent.stop();
     let [.., stats] = &ended.objects("stats")[..] else { panic!("no ledger at the end") };
-    let number = |pointer: &str| {
-        let value = stats.pointer(pointer).and_then(Value::as_u64);
-        value.unwrap_or_else(|| panic!("{pointer} is no number in {stats}"))
-    };
-    let sum_but = |object: &Value, left_out: &[&str]| -> u64 {
-        let fields = object.as_object().expect("counters").iter();
-        fields
-            .filter(|(name, _)| !left_out.contains(&name.as_str()))
-            .filter_map(|(_, n)| n.as_u64())
-            .sum()
-    };
+    let number = |pointer: &str| number(stats, pointer);
     let packets = stats["packets"].as_array().expect("packets of each hook");
     let hooks: Vec<_> = packets.iter().map(|hook| &hook["source"]).collect();
     assert_eq!(hooks, ["tc_ingress", "tc_egress"]);

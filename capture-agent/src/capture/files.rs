@@ -101,7 +101,7 @@ impl Reading {
     }
 
     fn draw_up(&self) -> Stats {
-        Tally::of(&self.engine, &self.sink).stats(packets(self.feed.verdicts()))
+        Tally::of(&self.engine, &self.sink).stats(packets(self.feed.verdicts()), Vec::new())
     }
 }
 

@@ -157,8 +157,8 @@ impl Capture {
             tally.merge(&done);
             worked = worked.and(result);
         }
-        let mut stats = tally.stats(packets(&self.source).unwrap_or_default());
-        stats.governors = self.source.governors().unwrap_or_default();
+        let packets = packets(&self.source).unwrap_or_default();
+        let mut stats = tally.stats(packets, self.source.governors().unwrap_or_default());
         if self.ledger.is_wanted() {
             self.sender.send_last(Event::Stats(Box::new(stats.clone())));
         } else {
@@ -178,7 +178,7 @@ impl Capture {
             if has_ended || stop.is_set() || self.wanted.is_full() || self.source.is_over() {
                 return Ok(());
             }
-            thread::park_timeout(PATIENCE);
+            thread::park_timeout(PATIENCE.min(self.ledger.patience()));
             if self.governor_log.is_due() {
                 let lines = self.governor_log.lines(&self.source.governors()?);
                 lines.iter().for_each(|line| eprintln!("{line}"));
@@ -186,8 +186,7 @@ impl Capture {
             let tally = self.tally();
             if self.ledger.is_due(tally.now) {
                 // The kernel half's counters come last: nothing was taken before it was counted.
-                let mut stats = tally.stats(packets(&self.source)?);
-                stats.governors = self.source.governors()?;
+                let stats = tally.stats(packets(&self.source)?, self.source.governors()?);
                 self.sender.send(Event::Stats(Box::new(stats)));
                 self.sender.flush();
             }

@@ -39,24 +39,29 @@ impl Connection {
         match direction {
             Direction::ToServer => {
                 let Some(ask) = dialogue.current_ask() else { return false };
-                ask.progress.intake.is_none()
-                    && requests.pass_content(content.offset, len, content.time)
-                    && count(&mut ask.message, &mut ask.progress, content)
+                let is_taken = ask.progress.intake.is_none()
+                    && requests.pass_content(content.offset, len, content.time);
+                if is_taken {
+                    count(&mut ask.message, &mut ask.progress, content);
+                }
+                is_taken
             }
             Direction::ToClient => {
                 let Some(answer) = dialogue.current_answer() else { return false };
                 let Some(message) = &mut answer.message else { return false };
-                answer.progress.intake.is_none()
-                    && responses.pass_content(content.offset, len, content.time)
-                    && count(message, &mut answer.progress, content)
+                let is_taken = answer.progress.intake.is_none()
+                    && responses.pass_content(content.offset, len, content.time);
+                if is_taken {
+                    count(message, &mut answer.progress, content);
+                }
+                is_taken
             }
         }
     }
 }
 
-fn count<H>(message: &mut Message<H>, progress: &mut Progress, content: &Content<'_>) -> bool {
+fn count<H>(message: &mut Message<H>, progress: &mut Progress, content: &Content<'_>) {
     progress.network = content.network;
     message.last_byte = message.last_byte.max(content.time);
     message.body.wire_bytes += content.bytes.len() as u64;
-    true
 }
