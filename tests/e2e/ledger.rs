@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::support::client::Connection;
 use crate::support::fetch::Fetch;
-use crate::support::lab::Lab;
+use crate::support::lab::{Family, Lab};
 use crate::support::ledger::{assert_balances, number};
 use crate::support::live::Agent;
 use crate::support::nginx::Nginx;
@@ -102,12 +103,19 @@ fn a_sample_has_whole_flows() {
     let nginx = Nginx::start(&lab.server);
     nginx.serve("page", &[7; 3_000]);
     let agent = Agent::run(&lab.server, "--iface eth0 --sample 1/2 --events exchange,flow,stats");
-    let made = fetch(&lab, 1_000);
+    // Of so many connections it is a fifth to four fifths, but in one of 10^9 runs.
+    let mut made = BTreeSet::new();
+    for number in 0..100 {
+        let mut connection = Connection::open(&lab, Family::V4);
+        for request in 0..10 {
+            let fetch = connection.get(&format!("/page?{number}-{request}"), &[7; 3_000]);
+            made.insert((u64::from(connection.port()), fetch.url));
+        }
+    }
     let ended = agent.stop();
     let seen = whole(&ended.objects("exchange"));
     assert!(seen.is_subset(&made));
-    let share = |seen: usize| seen > 1_000 / 5 && seen < 1_000 * 4 / 5;
-    assert!(share(seen.len()), "{} of 1000", seen.len());
+    assert!((200..=800).contains(&seen.len()), "{} of 1000", seen.len());
     // Each connection is there with all of its requests, or not at all.
     let ports = |made: &BTreeSet<(u64, String)>| {
         let mut ports = BTreeMap::new();

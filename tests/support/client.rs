@@ -24,6 +24,11 @@ impl Connection {
         Self { stream, family }
     }
 
+    /// The client's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.stream.local_addr().expect("it is connected").port()
+    }
+
     /// Has every packet from now on carry IPv4 options (RFC 791 section 3.1): no operation, which
     /// moves the TCP header all the same.
     pub(crate) fn add_ip_options(&self) -> io::Result<()> {
@@ -51,7 +56,9 @@ impl Connection {
     /// Asks for `path` and reads up to the end of the answer, whose body is `body`.
     pub(crate) fn get(&mut self, path: &str, body: &[u8]) -> Fetch {
         let host = Lab::url(self.family, "").replace("http://", "");
-        write!(self.stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").expect("it is sent");
+        // In one piece: the rest of one that is sent by pieces waits for an acknowledgement.
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).expect("it is sent");
         let mut answer = Vec::new();
         let mut chunk = [0; 4096];
         while !answer.ends_with(body) {

@@ -34,6 +34,12 @@ pub struct Packets {
 }
 
 impl Packets {
+    /// Whether every packet that was seen has its verdict.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.seen == self.verdicts.sum()
+    }
+
     /// Adds what was done with other packets.
     pub fn merge(&mut self, other: &Self) {
         self.seen += other.seen;

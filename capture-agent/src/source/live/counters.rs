@@ -1,11 +1,20 @@
 //! The kernel half's counters, as the ledger takes them.
 
+use std::thread;
+use std::time::Duration;
+
 use aya::maps::{Array, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
 use capture_ebpf::{Governor, Hook, HookCounters, Verdict, map};
 
 use super::{LiveError, map_error, take_map};
 use crate::source::{HandedOver, Packets, Verdicts};
+
+/// How often counters are looked at that packets are on their way through. A packet takes a
+/// microsecond, unless the machine underneath has given its CPU to others.
+const LOOKS: u32 = 32;
+/// How long to wait before a look, from the eighth on.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// [`HookCounters`] as aya reads them.
 #[derive(Clone, Copy)]
@@ -39,8 +48,25 @@ impl KernelCounters {
         Ok(Self { hooks, governors, workers })
     }
 
-    /// What a hook did with packets, on each CPU.
+    /// What a hook did with packets, on each CPU: each as of a moment when none was between being
+    /// seen and its verdict there, as far as such a moment was met with.
     pub(super) fn of_hook(&self, hook: Hook) -> Result<Vec<Packets>, LiveError> {
+        let mut cpus = self.look(hook)?;
+        for look in 1..LOOKS {
+            if cpus.iter().all(Packets::balances) {
+                break;
+            }
+            if look >= 8 {
+                thread::sleep(PAUSE);
+            }
+            let unbalanced = |(cpu, _): &(&mut Packets, Packets)| !cpu.balances();
+            let again = self.look(hook)?;
+            cpus.iter_mut().zip(again).filter(unbalanced).for_each(|(cpu, again)| *cpu = again);
+        }
+        Ok(cpus)
+    }
+
+    fn look(&self, hook: Hook) -> Result<Vec<Packets>, LiveError> {
         let counters = self.hooks.get(&(hook as u32), 0).map_err(map_error(map::COUNTERS))?;
         Ok(counters.iter().map(|counters| packets(&counters.0)).collect())
     }
