@@ -64,7 +64,9 @@ pub struct Data<'a> {
 pub trait Listener {
     /// Whether it looks at what `sent` and `received` tell. Where it does not, most segments
     /// need not be shown to it.
-    const WANTS_DATA: bool = true;
+    fn wants_data(&self) -> bool {
+        true
+    }
 
     /// The first segment of a flow was seen.
     fn opened(&mut self, flow: &FlowView<'_>) {}
@@ -100,7 +102,9 @@ pub trait Listener {
 
 /// A function that takes events is a listener.
 impl<F: FnMut(Event)> Listener for F {
-    const WANTS_DATA: bool = false;
+    fn wants_data(&self) -> bool {
+        false
+    }
 
     fn exchange(&mut self, exchange: Exchange) {
         self(Event::Exchange(Box::new(exchange)));

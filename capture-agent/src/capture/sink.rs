@@ -197,7 +197,9 @@ impl<W: Way> Sink<W> {
 }
 
 impl<W: Way> Listener for Sink<W> {
-    const WANTS_DATA: bool = false;
+    fn wants_data(&self) -> bool {
+        false
+    }
 
     fn opened(&mut self, flow: &FlowView<'_>) {
         if let Some(owners) = &self.owners {

@@ -1,6 +1,6 @@
 //! Events on their way to the writers, many at a time: to wake a thread costs more than an event.
 
-use super::Event;
+use crate::event::Event;
 
 /// Events that go together at most: some hundred microseconds of a writer's work.
 const MAX_EVENTS: usize = 128;

@@ -3,7 +3,8 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Event, Verbosity, jsonl, style, text};
+use super::{Verbosity, jsonl, style, text};
+use crate::event::Event;
 
 /// Longest room that is kept for what comes next: one large body shall not hold it for ever.
 pub(super) const KEPT_BYTES: usize = 1 << 20;
@@ -22,6 +23,14 @@ impl Formatter {
                 Self::Text(text::Text::new(verbosity, is_stdout && style::is_wanted()))
             }
             super::Format::Jsonl => Self::Jsonl,
+        }
+    }
+
+    /// Whether what is written of an event depends on those before it: they have to be put into
+    /// the format one after the other, where they are written.
+    pub(super) const fn has_memory(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Jsonl => false,
         }
     }
 
@@ -52,12 +61,16 @@ impl Formats {
         Self(formats.map(prepared).collect())
     }
 
-    /// Puts these events into all formats. A ledger is left out: it tells what was written before.
+    /// Puts these events into all formats that have no memory. A ledger is left out: it tells what
+    /// was written before.
     pub(super) fn prepare(&mut self, events: &[Event]) {
         for Prepared { format, bytes, places } in &mut self.0 {
             bytes.clear();
             bytes.shrink_to(KEPT_BYTES);
             places.clear();
+            if format.has_memory() {
+                continue;
+            }
             places.extend(events.iter().map(|event| {
                 let start = bytes.len();
                 let is_ledger = matches!(event, Event::Stats(_));

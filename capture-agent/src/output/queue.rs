@@ -26,7 +26,8 @@ use crate::owner::Owners;
 pub struct Sender {
     channel: mpsc::Sender<Parcel>,
     queued: Arc<Queued>,
-    formats: Vec<Formatter>,
+    /// The formats of the outputs; none of them where the writer needs the events themselves.
+    formats: Option<Vec<Formatter>>,
     owners: Option<Owners>,
     parcel: Parcel,
     dropped: Dropped,
@@ -60,14 +61,13 @@ impl Sender {
         }
         if self.parcel.is_empty() {
             let spare = self.queued.spare();
-            self.parcel = spare.unwrap_or_else(|| Parcel::new(self.formats.len()));
+            let outputs = self.formats.as_ref().map_or(0, Vec::len);
+            self.parcel = spare.unwrap_or_else(|| Parcel::new(outputs));
         }
         // A ledger tells what was written before. What is large would keep this worker from its
         // ring for too long; what can't be put into a format fails again, and is told, later.
         let is_late = matches!(event, Event::Stats(_)) || weight > parcel::MAX_BYTES;
-        let is_formatted = !is_late
-            && self.knows_owner(&mut event)
-            && self.parcel.format(&event, &mut self.formats);
+        let is_formatted = !is_late && self.format(&mut event);
         if !is_formatted {
             self.parcel.add_late(event);
         }
@@ -81,6 +81,13 @@ impl Sender {
             return weight <= MAX_QUEUED_BYTES && !self.queued.is_closed();
         }
         self.queued.has_room(weight)
+    }
+
+    /// Puts an event into the formats of the outputs, if that can be done here and now.
+    fn format(&mut self, event: &mut Event) -> bool {
+        self.formats.is_some()
+            && self.knows_owner(event)
+            && self.formats.as_mut().is_some_and(|formats| self.parcel.format(event, formats))
     }
 
     /// Whether it need not be waited for what the event's owner is.
@@ -142,7 +149,7 @@ pub fn spawn(
     let sender = Sender {
         channel,
         queued: Arc::clone(&queued),
-        formats: outputs.formats().collect(),
+        formats: outputs.need_only_formats().then(|| outputs.formats().collect()),
         owners: outputs.owners().cloned(),
         parcel: Parcel::default(),
         dropped: Dropped::default(),
@@ -204,7 +211,7 @@ mod tests {
     use super::*;
     use crate::event::{FlowInfo, FlowSummary};
     use crate::flow::{CloseReason, FlowId};
-    use crate::output::{Format, Formatter, Output, Target, Verbosity};
+    use crate::output::{Format, Output, Target, Verbosity};
     use crate::segment::{Endpoint, Timestamp};
     use crate::stream::Counters;
 

@@ -14,7 +14,8 @@ use std::thread::{self, JoinHandle};
 
 use super::batch::Batch;
 use super::formats::Formats;
-use super::{Event, OutputError, Outputs};
+use super::{OutputError, Outputs};
+use crate::event::Event;
 
 /// Batches that wait for each thread: enough that neither side waits for the other's every step.
 const WAITING_BATCHES: usize = 2;

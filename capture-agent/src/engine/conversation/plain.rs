@@ -21,7 +21,7 @@ impl Conversation {
         &mut self,
         segment: &Segment<'_>,
         desk: &mut Desk,
-        _listener: &L,
+        listener: &L,
     ) -> bool {
         let Segment { flags, payload, wire_len, .. } = *segment;
         let settings = &desk.settings;
@@ -35,7 +35,7 @@ impl Conversation {
             || !self.marks.has(Marks::CLIENT_IS_KNOWN)
             || settings.stream.deliver != Deliver::InOrder
             || settings.unacknowledged_bytes.is_some()
-            || (L::WANTS_DATA && !payload.is_empty())
+            || (!payload.is_empty() && listener.wants_data())
         {
             return false;
         }

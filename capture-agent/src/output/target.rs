@@ -1,0 +1,61 @@
+//! Where an output goes, and what can be wrong there.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Where an output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// A file, made anew.
+    File(PathBuf),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What is wrong with an output.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The name of a file does not tell its format.
+    #[error("cannot tell the format of '{}' by its name: end it in .jsonl or .txt", .0.display())]
+    UnknownFormat(PathBuf),
+    /// It could not be opened.
+    #[error("cannot write to {target}: {error}")]
+    Open {
+        /// Where to.
+        target: Target,
+        /// Why.
+        error: io::Error,
+    },
+    /// It could not be written any further.
+    #[error("cannot write to {target}: {error}; what came before is there")]
+    Write {
+        /// Where to.
+        target: Target,
+        /// Why.
+        error: io::Error,
+    },
+    /// Whoever read it has gone.
+    #[error("{0} was closed by its reader")]
+    Closed(Target),
+}
+
+impl OutputError {
+    /// What it means that writing there has failed.
+    #[must_use]
+    pub fn in_writing(target: Target, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Closed(target)
+        } else {
+            Self::Write { target, error }
+        }
+    }
+}
