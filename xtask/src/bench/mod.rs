@@ -13,8 +13,10 @@ mod ledger;
 mod live;
 mod load;
 mod measure;
+mod outputs;
 mod paired;
 mod read;
+mod reader;
 mod report;
 
 use std::fs;
@@ -35,6 +37,8 @@ pub(crate) enum Benchmark {
     Live(live::Options),
     /// Large downloads, with the budget of flows and without (root)
     Bulk(bulk::Options),
+    /// What each output costs: bodies, HAR, pcapng, payload files, filters, scripts
+    Outputs(outputs::Options),
     /// A silent line, and a packet in the hooks (root)
     Idle(idle::Options),
 }
@@ -45,6 +49,7 @@ pub(crate) fn bench(benchmark: &Benchmark) -> Result<()> {
         Benchmark::Read(options) => read::bench(options),
         Benchmark::Live(options) => live::bench(options),
         Benchmark::Bulk(options) => bulk::bench(options),
+        Benchmark::Outputs(options) => outputs::bench(options),
         Benchmark::Idle(options) => idle::bench(options),
     }
 }

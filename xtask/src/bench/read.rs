@@ -8,14 +8,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::folder::Folder;
 use super::ledger::Ledger;
-use super::measure::{Cost, Stdout, cost, median};
+use super::measure::{Stdout, cost};
+use super::reader::{CPU, OURS, Reader, WALL, clear};
 use super::report::{Bar, Report, digits};
 use super::{Facts, facts, interrupt, load, versions};
 use crate::privileges::Privileges;
@@ -25,8 +25,6 @@ use crate::traffic::{self, Making};
 
 /// What is slow is run less often.
 const SLOW_ROUNDS: u32 = 3;
-const WALL: fn(&Cost) -> Duration = |cost| cost.wall;
-const CPU: fn(&Cost) -> Duration = |cost| cost.cpu;
 const FLOOR: &str = "reading alone";
 const TCPDUMP: &str = "tcpdump";
 const ONE: &str = "capture-agent, one thread";
@@ -35,7 +33,6 @@ const ALL: &str = "capture-agent";
 const HTTPRY: &str = "httpry";
 const TCPFLOW: &str = "tcpflow";
 const TSHARK: &str = "tshark";
-const MIB: f64 = 1_048_576.0;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -59,20 +56,8 @@ pub(crate) struct Options {
     making: Making,
 }
 
-/// One that reads the capture. In its words, `FILE` is the capture, `OUT` a file to write and `DIR`
-/// a folder.
-struct Reader {
-    name: &'static str,
-    words: Vec<&'static str>,
-    /// Whether what it has to say goes to standard output.
-    speaks: bool,
-    rounds: u32,
-    costs: Vec<Cost>,
-}
-
-const OURS: &str = "capture-agent";
 const EVENTS: [&str; 6] =
-    [OURS, "read", "FILE", "--quiet", "--events=exchange,stats", "--output=OUT"];
+    [OURS, "read", "FILE", "--quiet", "--events=exchange,stats", "--output=OUT.jsonl"];
 
 /// All that take part, and where they stand in the list.
 fn readers(rounds: u32, quick: bool, threads: bool) -> Vec<Reader> {
@@ -134,53 +119,6 @@ fn readers(rounds: u32, quick: bool, threads: bool) -> Vec<Reader> {
     readers
 }
 
-impl Reader {
-    fn is_ours(&self) -> bool {
-        self.words.first() == Some(&OURS)
-    }
-
-    fn run(&self, agent: &Path, capture: &Path, folder: &Path) -> Result<Cost> {
-        let out = folder.join("out");
-        let (capture, written) = (capture.display().to_string(), output(folder));
-        let mut words = self.words.iter().map(|word| match *word {
-            OURS => agent.display().to_string(),
-            "DIR" => folder.join("flows").display().to_string(),
-            word => word.replace("FILE", &capture).replace("OUT", &written.display().to_string()),
-        });
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words);
-        cost(&mut command, &if self.speaks { Stdout::File(out) } else { Stdout::Nowhere })
-    }
-
-    fn line(&self) -> String {
-        let redirect = if self.speaks { " > OUT" } else { "" };
-        let quoted = |word: &&str| match word.contains([' ', '(']) {
-            true => format!("'{}'", word.replace('|', "\\|")),
-            false => word.to_string(),
-        };
-        let words: Vec<_> = self.words.iter().map(quoted).collect();
-        format!("`{}{redirect}`", words.join(" "))
-    }
-
-    fn wall(&self) -> f64 {
-        median(self.costs.iter().map(|cost| cost.wall.as_secs_f64()))
-    }
-
-    fn cpu(&self) -> f64 {
-        median(self.costs.iter().map(|cost| cost.cpu.as_secs_f64()))
-    }
-
-    fn resident_mib(&self) -> f64 {
-        self.costs.iter().map(|cost| cost.resident_bytes as f64 / MIB).fold(0.0, f64::max)
-    }
-
-    /// How many times as much it took as another, in the rounds of both.
-    fn times(&self, other: &Self, what: fn(&Cost) -> Duration) -> f64 {
-        let pairs = self.costs.iter().zip(&other.costs);
-        median(pairs.map(|(own, other)| what(own).as_secs_f64() / what(other).as_secs_f64()))
-    }
-}
-
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::peers(&Privileges::own()?)?;
     let folder = Folder::new(&options.folder)?;
@@ -206,23 +144,11 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
             clear(&outputs)?;
             reader.costs.push(reader.run(&agent, &capture, &outputs)?);
             if reader.is_ours() {
-                hold(&output(&outputs), &traffic::truth_of(&capture))?;
+                hold(&outputs.join("out.jsonl"), &traffic::truth_of(&capture))?;
             }
         }
     }
     report(options, facts, &capture, &readers)
-}
-
-fn output(folder: &Path) -> PathBuf {
-    folder.join("out.jsonl")
-}
-
-/// Nothing is in it then, so that nobody pays for the room of another's.
-fn clear(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
-    Ok(fs::create_dir(folder)?)
 }
 
 /// In a process of its own: see [`measure`](super::measure).
