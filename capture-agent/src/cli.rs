@@ -3,12 +3,13 @@
 mod engine;
 mod http;
 mod kernel;
+mod output;
 mod single;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use capture_agent::output::{Format, Target};
+use capture_agent::output::Format;
 use capture_agent::selection::{HostNet, PortSet, Sample};
 use capture_agent::source::live::{HookChoice, IfacePattern, KernelLogLevel, TcAttach};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +17,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub(crate) use engine::EngineArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
+pub(crate) use output::OutputArgs;
 pub(crate) use single::{FlowsArgs, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -147,10 +149,9 @@ pub(crate) struct CommonArgs {
     /// Format of standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: FormatArg,
-    /// Write to a file instead of standard output, in the format its name ends in (.jsonl, .txt);
-    /// may be given several times, '-' is standard output
-    #[arg(long, value_name = "PATH", value_parser = OutputArg::parse)]
-    pub(crate) output: Vec<OutputArg>,
+    /// What is written where.
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
     /// What to write; secrets are not looked for in what WebSockets carry
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "exchange")]
     pub(crate) events: Vec<EventArg>,
@@ -204,26 +205,6 @@ pub(crate) enum EventArg {
     Flow,
     /// The ledger at the end
     Stats,
-}
-
-/// An output: where to, and the format that its name calls for.
-#[derive(Clone, Debug)]
-pub(crate) struct OutputArg {
-    /// Where to.
-    pub(crate) target: Target,
-    /// `None` for standard output, which has the format of `--format`.
-    pub(crate) format: Option<Format>,
-}
-
-impl OutputArg {
-    fn parse(text: &str) -> Result<Self, String> {
-        if text == "-" {
-            return Ok(Self { target: Target::Stdout, format: None });
-        }
-        let path = PathBuf::from(text);
-        let format = Format::of_path(&path).map_err(|error| error.to_string())?;
-        Ok(Self { target: Target::File(path), format: Some(format) })
-    }
 }
 
 /// Seconds, or a number with a unit: `300`, `5m`, `1.5s`, `200ms`.

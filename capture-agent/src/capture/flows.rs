@@ -9,7 +9,7 @@ use capture_agent::output::{Format, Output, OutputError, Target, Verbosity, flow
 use super::control::Control;
 use super::single::{self, Reader};
 use super::unless_closed;
-use crate::cli::FlowsArgs;
+use crate::cli::{FlowsArgs, FormatArg};
 
 /// Runs `flows`.
 pub(crate) fn flows(args: &FlowsArgs) -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ pub(crate) fn flows(args: &FlowsArgs) -> anyhow::Result<()> {
     control.run(std::future::ready(Ok(())), move |stop| {
         let mut summaries = Summaries::default();
         let reading = single::read(&args.single, &mut summaries, &stop);
-        unless_closed(write(summaries.0, args.format.into()))?;
+        unless_closed(write(summaries.0, args.format))?;
         reading.result.map_err(Into::into)
     })
 }
@@ -40,20 +40,20 @@ impl Reader for Summaries {
     }
 }
 
-fn write(mut flows: Vec<FlowSummary>, format: Format) -> Result<(), OutputError> {
+fn write(mut flows: Vec<FlowSummary>, format: FormatArg) -> Result<(), OutputError> {
     flows.sort_unstable_by_key(|summary| summary.flow.number);
     match format {
-        Format::Text => {
+        FormatArg::Text => {
             let mut stdout = BufWriter::new(io::stdout().lock());
             let written = table::write(&flows, &mut stdout).and_then(|()| stdout.flush());
             written.map_err(|error| OutputError::in_writing(Target::Stdout, error))
         }
-        Format::Jsonl => {
-            let mut output = Output::open(format, Target::Stdout, Verbosity::Line)?;
+        FormatArg::Jsonl => {
+            let mut output = Output::open(Format::Jsonl, Target::Stdout, Verbosity::Line)?;
             for summary in flows {
                 output.write(&Event::Flow(Box::new(summary)))?;
             }
-            output.flush()
+            output.finish()
         }
     }
 }

@@ -98,10 +98,10 @@ fn open_outputs(args: &CommonArgs) -> Result<Outputs, OutputError> {
         _ => Verbosity::Bodies,
     };
     let standard = args.format.into();
-    if args.output.is_empty() {
+    if args.outputs.output.is_empty() {
         return Ok(Outputs::new(vec![Output::open(standard, Target::Stdout, verbosity)?]));
     }
-    let outputs = args.output.iter().map(|output| {
+    let outputs = args.outputs.output.iter().map(|output| {
         Output::open(output.format.unwrap_or(standard), output.target.clone(), verbosity)
     });
     Ok(Outputs::new(outputs.collect::<Result<_, _>>()?))

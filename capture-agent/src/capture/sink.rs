@@ -80,8 +80,8 @@ impl Direct {
     }
 
     fn end(mut self) -> relay::Written {
-        let flushed = self.outputs.flush();
-        (self.outputs, self.failed.map_or(flushed, Err))
+        let finished = self.outputs.finish();
+        (self.outputs, self.failed.map_or(finished, Err))
     }
 }
 

@@ -22,6 +22,14 @@ pub trait Consumer: fmt::Debug + Send {
     /// If that fails.
     fn flush(&mut self) -> Result<(), OutputError>;
 
+    /// Nothing more comes: ends what it has begun, and hands everything to the system.
+    ///
+    /// # Errors
+    /// If that fails.
+    fn finish(&mut self) -> Result<(), OutputError> {
+        self.flush()
+    }
+
     /// What it has taken so far.
     fn written(&self) -> Written;
 }
@@ -135,6 +143,16 @@ impl Outputs {
     pub fn flush(&mut self) -> Result<(), OutputError> {
         let outputs = self.outputs.iter_mut().map(Output::flush).fold(Ok(()), Result::and);
         self.consumers.iter_mut().map(|consumer| consumer.flush()).fold(outputs, Result::and)
+    }
+
+    /// Nothing more comes: ends all files as their formats want it, and hands everything to the
+    /// system; what one output refuses, the others still get.
+    ///
+    /// # Errors
+    /// If one can't be written: of the first.
+    pub fn finish(&mut self) -> Result<(), OutputError> {
+        let outputs = self.outputs.iter_mut().map(Output::finish).fold(Ok(()), Result::and);
+        self.consumers.iter_mut().map(|consumer| consumer.finish()).fold(outputs, Result::and)
     }
 
     /// What each has written.

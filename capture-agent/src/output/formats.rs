@@ -14,8 +14,13 @@ pub(super) const KEPT_BYTES: usize = 1 << 20;
 pub(super) enum Formatter {
     Text(text::Text),
     Jsonl,
+    /// For tests of what formats of another kind than these rely on.
+    #[cfg(test)]
+    Framed(super::framed::Framed),
 }
 
+/// A format may frame its records: a file begins with [`Self::start`], and ends with [`Self::end`];
+/// in between each record but the first of a file begins with [`Self::between`].
 impl Formatter {
     pub(super) fn new(format: super::Format, verbosity: Verbosity, is_stdout: bool) -> Self {
         match format {
@@ -31,14 +36,46 @@ impl Formatter {
     pub(super) const fn has_memory(&self) -> bool {
         match self {
             Self::Text(_) | Self::Jsonl => false,
+            #[cfg(test)]
+            Self::Framed(framed) => framed.has_memory,
         }
     }
 
-    /// Adds an event to what is in `bytes`.
+    /// Begins a file: adds what stands before its first record. What the format remembers of the
+    /// file before it is over.
+    pub(super) fn start(&mut self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Text(_) | Self::Jsonl => bytes.extend_from_slice(b""),
+            #[cfg(test)]
+            Self::Framed(framed) => framed.start(bytes),
+        }
+    }
+
+    /// What [`Self::format`] begins each record with, and what the first of a file goes without.
+    pub(super) const fn between(&self) -> &'static [u8] {
+        match self {
+            Self::Text(_) | Self::Jsonl => b"",
+            #[cfg(test)]
+            Self::Framed(_) => super::framed::BETWEEN,
+        }
+    }
+
+    /// What stands after the last record of a file.
+    pub(super) const fn end(&self) -> &'static [u8] {
+        match self {
+            Self::Text(_) | Self::Jsonl => b"",
+            #[cfg(test)]
+            Self::Framed(_) => super::framed::END,
+        }
+    }
+
+    /// Adds an event to what is in `bytes`; nothing of one that the format has no record for.
     pub(super) fn format(&mut self, event: &Event, bytes: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Text(text) => text.write(event, bytes),
             Self::Jsonl => jsonl::write(event, bytes),
+            #[cfg(test)]
+            Self::Framed(framed) => framed.write(event, bytes),
         }
     }
 }

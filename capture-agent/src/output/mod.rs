@@ -7,7 +7,10 @@ mod all;
 mod batch;
 mod escape;
 pub mod flows;
+mod format;
 mod formats;
+#[cfg(test)]
+mod framed;
 mod json;
 mod jsonl;
 mod parcel;
@@ -23,32 +26,8 @@ mod text;
 mod time;
 pub mod transcript;
 
-use std::path::Path;
-
 pub use all::{Consumer, Outputs};
+pub use format::Format;
 pub use single::Output;
 pub use target::{OutputError, Target};
 pub use text::Verbosity;
-
-/// The formats there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// A line an exchange, for people.
-    Text,
-    /// An object a line, for programs.
-    Jsonl,
-}
-
-impl Format {
-    /// The format that the name of a file calls for.
-    ///
-    /// # Errors
-    /// If the name calls for none.
-    pub fn of_path(path: &Path) -> Result<Self, OutputError> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
-            Some("txt" | "log") => Ok(Self::Text),
-            _ => Err(OutputError::UnknownFormat(path.to_owned())),
-        }
-    }
-}

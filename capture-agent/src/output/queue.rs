@@ -182,7 +182,10 @@ fn write_all(
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 // Nothing waits: now is the time for those who watch.
-                outputs.flush()?;
+                if let Err(error) = outputs.flush() {
+                    let _ = outputs.finish();
+                    return Err(error);
+                }
                 match receiver.recv() {
                     Ok(parcel) => parcel,
                     Err(RecvError) => break,
@@ -194,12 +197,12 @@ fn write_all(
         queued.give_back(events, bytes);
         if let Err(error) = result {
             // One output that fails must not take from the others what they have.
-            let _ = outputs.flush();
+            let _ = outputs.finish();
             return Err(error);
         }
         queued.recycle(parcel);
     }
-    outputs.flush()?;
+    outputs.finish()?;
     Ok(outputs)
 }
 

@@ -127,15 +127,15 @@ fn run(
             Leg::Write(batch) => batch,
             Leg::End => {
                 let mut outputs = baton.recv().ok()?;
-                let flushed = outputs.flush();
-                return Some((outputs, flushed));
+                let finished = outputs.finish();
+                return Some((outputs, finished));
             }
         };
         formats.prepare(&batch.events);
         let mut outputs = baton.recv().ok()?;
         if let Err(error) = outputs.write_prepared(batch.events, &formats) {
             // One output that fails must not take from the others what they have.
-            let _ = outputs.flush();
+            let _ = outputs.finish();
             return Some((outputs, Err(error)));
         }
         next.send(outputs).ok()?;

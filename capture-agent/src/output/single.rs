@@ -21,6 +21,8 @@ pub struct Output {
     writer: Box<dyn RawWrite>,
     /// Events in their format, as many as are written at once.
     gathered: Vec<u8>,
+    /// Whether the file has no record yet.
+    is_first: bool,
     written: Written,
 }
 
@@ -44,13 +46,15 @@ impl Output {
         Ok(Self::new(format, target, writer))
     }
 
-    pub(super) fn new(format: Formatter, target: Target, writer: Box<dyn RawWrite>) -> Self {
+    pub(super) fn new(mut format: Formatter, target: Target, writer: Box<dyn RawWrite>) -> Self {
         let output = match &target {
             Target::Stdout => "-".to_owned(),
             Target::File(path) => path.display().to_string(),
         };
         let written = Written { output, ..Written::default() };
-        Self { format, target, writer, gathered: Vec::new(), written }
+        let mut gathered = Vec::new();
+        format.start(&mut gathered);
+        Self { format, target, writer, gathered, is_first: true, written }
     }
 
     /// Writes an event.
@@ -61,6 +65,7 @@ impl Output {
         let before = self.gathered.len();
         let formatted = self.format.format(event, &mut self.gathered);
         formatted.map_err(|error| self.failed(error))?;
+        self.trim(before);
         self.count(event, self.gathered.len() - before)
     }
 
@@ -70,12 +75,14 @@ impl Output {
         event: &Event,
         bytes: &[u8],
     ) -> Result<(), OutputError> {
+        let bytes = self.trimmed(bytes);
         self.gathered.extend_from_slice(bytes);
         self.count(event, bytes.len())
     }
 
     /// Writes many events that are in this output's format.
     pub(super) fn write_many(&mut self, count: Count, bytes: &[u8]) -> Result<(), OutputError> {
+        let bytes = self.trimmed(bytes);
         if bytes.len() < GATHERED_BYTES {
             self.gathered.extend_from_slice(bytes);
             return self.count_many(count, bytes.len());
@@ -84,6 +91,22 @@ impl Output {
         self.count_many(count, bytes.len())?;
         self.hand_over()?;
         self.writer.write_all(bytes).map_err(|error| self.failed(error))
+    }
+
+    /// Records without what the first of a file goes without.
+    fn trimmed<'a>(&mut self, records: &'a [u8]) -> &'a [u8] {
+        if records.is_empty() || !std::mem::take(&mut self.is_first) {
+            return records;
+        }
+        records.strip_prefix(self.format.between()).unwrap_or(records)
+    }
+
+    /// As [`Self::trimmed`], of what is gathered from there on.
+    fn trim(&mut self, from: usize) {
+        let to = from + self.format.between().len();
+        if self.gathered.len() > from && std::mem::take(&mut self.is_first) {
+            self.gathered.drain(from..to.min(self.gathered.len()));
+        }
     }
 
     fn count(&mut self, event: &Event, bytes: usize) -> Result<(), OutputError> {
@@ -120,6 +143,16 @@ impl Output {
         self.writer.flush().map_err(|error| self.failed(error))
     }
 
+    /// Nothing more comes: ends the file as its format wants it, and hands everything to the
+    /// system.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn finish(&mut self) -> Result<(), OutputError> {
+        self.gathered.extend_from_slice(self.format.end());
+        self.flush()
+    }
+
     /// What was written so far.
     #[must_use]
     pub fn written(&self) -> Written {
@@ -139,4 +172,83 @@ impl Output {
 /// Heads and bodies are nobody else's business: a new file is its owner's alone.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::event::{FlowInfo, FlowSummary};
+    use crate::flow::{CloseReason, FlowId};
+    use crate::output::framed::Framed;
+    use crate::segment::{Endpoint, Timestamp};
+    use crate::stream::Counters;
+
+    #[derive(Clone, Debug, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Kept {
+        fn output(&self) -> Output {
+            let format = Formatter::Framed(Framed::default());
+            Output::new(format, Target::Stdout, Box::new(self.clone()))
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn flow(number: u64) -> Event {
+        let end = Endpoint::v4([10, 0, 0, 1], 80);
+        let start = Timestamp(0);
+        let (iface, local, owner) = (None, None, None);
+        let id = FlowId(number);
+        Event::Flow(Box::new(FlowSummary {
+            flow: FlowInfo { id, number, start, client: end, server: end, iface, local, owner },
+            start,
+            end: start,
+            last_activity: start,
+            close: CloseReason::Fin,
+            to_server: Counters::default(),
+            to_client: Counters::default(),
+            exchanges: 0,
+            tunnel: None,
+        }))
+    }
+
+    #[test]
+    fn a_format_s_frame_stands_around_its_records_whichever_way_they_come() {
+        let stats = Event::Stats(Box::default());
+        let one_by_one = Kept::default();
+        let mut output = one_by_one.output();
+        for event in [&stats, &flow(1), &stats, &flow(2), &flow(3)] {
+            output.write(event).unwrap();
+        }
+        output.finish().unwrap();
+        assert_eq!(one_by_one.text(), "[\n1,\n2,\n3\n]\n");
+        assert_eq!(output.written().bytes, 7);
+
+        let formatted = Kept::default();
+        let mut output = formatted.output();
+        output.write_formatted(&stats, b"").unwrap();
+        output.write_many(Count::default(), b",\n1,\n2").unwrap();
+        output.write_formatted(&flow(3), b",\n3").unwrap();
+        output.finish().unwrap();
+        assert_eq!(formatted.text(), one_by_one.text());
+
+        let nothing = Kept::default();
+        nothing.output().finish().unwrap();
+        assert_eq!(nothing.text(), "[\n\n]\n");
+    }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::Format;
+
 /// Where an output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -25,7 +27,10 @@ impl std::fmt::Display for Target {
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The name of a file does not tell its format.
-    #[error("cannot tell the format of '{}' by its name: end it in .jsonl or .txt", .0.display())]
+    #[error(
+        "cannot tell the format of '{}' by its name: end it in one of {}, or put one of {} and a \
+         colon before it", .0.display(), Format::known().0, Format::known().1
+    )]
     UnknownFormat(PathBuf),
     /// It could not be opened.
     #[error("cannot write to {target}: {error}")]
