@@ -11,6 +11,7 @@ mod formats;
 mod json;
 mod jsonl;
 mod parcel;
+pub mod pcapng;
 pub mod queue;
 pub mod record;
 pub mod relay;
