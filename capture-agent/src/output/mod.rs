@@ -14,6 +14,7 @@ mod framed;
 mod json;
 mod jsonl;
 mod parcel;
+pub mod pcapng;
 pub mod queue;
 pub mod record;
 pub mod relay;
