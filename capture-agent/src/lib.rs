@@ -22,4 +22,6 @@ pub mod engine;
 
 pub mod owner;
 
+pub mod filter;
+
 pub mod output;
