@@ -16,6 +16,8 @@ pub mod http;
 
 pub mod event;
 
+mod notation;
+
 pub mod listener;
 
 pub mod engine;

@@ -12,7 +12,7 @@ const ROWS: [&[&str]; 10] = [
     &["segment"],
     &["selection", "flow", "stream"],
     &["source", "http"],
-    &["event"],
+    &["event", "notation"],
     &["listener"],
     &["engine", "owner", "filter"],
     &["output"],

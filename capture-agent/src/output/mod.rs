@@ -5,7 +5,6 @@
 
 mod all;
 mod batch;
-mod escape;
 pub mod flows;
 mod formats;
 mod json;
@@ -20,10 +19,11 @@ mod style;
 pub mod summary;
 mod target;
 mod text;
-mod time;
 pub mod transcript;
 
 use std::path::Path;
+
+use crate::notation::{escape, time};
 
 pub use all::{Consumer, Outputs};
 pub use single::Output;
