@@ -16,10 +16,14 @@ pub mod http;
 
 pub mod event;
 
+mod notation;
+
 pub mod listener;
 
 pub mod engine;
 
 pub mod owner;
+
+pub mod filter;
 
 pub mod output;

@@ -12,9 +12,9 @@ const ROWS: [&[&str]; 10] = [
     &["segment"],
     &["selection", "flow", "stream"],
     &["source", "http"],
-    &["event"],
+    &["event", "notation"],
     &["listener"],
-    &["engine", "owner"],
+    &["engine", "owner", "filter"],
     &["output"],
     &["cli"],
     &["capture"],
@@ -22,8 +22,8 @@ const ROWS: [&[&str]; 10] = [
 ];
 
 /// Modules without I/O, clocks, threads or chance.
-const SANS_IO: [&str; 8] =
-    ["segment", "selection", "flow", "stream", "http", "event", "listener", "engine"];
+const SANS_IO: [&str; 9] =
+    ["segment", "selection", "flow", "stream", "http", "event", "listener", "engine", "filter"];
 
 /// What would be I/O, a clock or a thread. The flow table's `RandomState` is the one exception
 /// to chance.

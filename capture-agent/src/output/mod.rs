@@ -5,7 +5,6 @@
 
 mod all;
 mod batch;
-mod escape;
 pub mod flows;
 mod format;
 mod formats;
@@ -24,9 +23,9 @@ mod style;
 pub mod summary;
 mod target;
 mod text;
-mod time;
 pub mod transcript;
 
+use crate::notation::{escape, time};
 pub use all::{Consumer, Outputs};
 pub use format::Format;
 pub use single::Output;

@@ -1,17 +1,15 @@
 //! Events as records.
 
-use std::borrow::Cow;
-
 use super::*;
 use crate::event::{self, Event};
 use crate::flow::{CloseReason, Direction};
-use crate::http::head::{Head, RequestHead, ResponseHead, Version};
+use crate::http::head::{Head, RequestHead, ResponseHead};
 use crate::http::{self, Message, form};
-use crate::output::escape::lossless;
+use crate::notation::escape::lossless;
+use crate::notation::version;
+pub(super) use crate::notation::{content, encoding};
 use crate::segment::{Endpoint, Missing};
 use crate::stream::{self, Disorder};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 
 impl<'a> From<&'a Event> for Record<'a> {
     fn from(event: &'a Event) -> Self {
@@ -122,14 +120,6 @@ impl<'a> From<&'a ResponseHead> for InterimRecord<'a> {
     }
 }
 
-fn version(head: &Head) -> Option<Cow<'static, str>> {
-    Some(match head.version()? {
-        Version::HTTP_11 => Cow::Borrowed("1.1"),
-        Version::HTTP_10 => Cow::Borrowed("1.0"),
-        other => Cow::Owned(other.to_string()),
-    })
-}
-
 /// A count that is left out where it is nothing.
 pub(super) fn some(bytes: u64) -> Option<u64> {
     (bytes > 0).then_some(bytes)
@@ -174,14 +164,6 @@ impl<'a> BodyRecord<'a> {
     }
 }
 
-/// Content codings as they were sent, in one list.
-pub(super) fn encoding(head: &Head) -> Option<Cow<'_, str>> {
-    let mut values = head.values("content-encoding");
-    let first = lossless(values.next()?);
-    let text = values.fold(first, |list, value| format!("{list}, {}", lossless(value)).into());
-    Some(text)
-}
-
 impl<'a> From<&'a form::Field> for FieldRecord<'a> {
     fn from(field: &'a form::Field) -> Self {
         let (text, base64) = content(&field.value, field.truncated);
@@ -195,22 +177,6 @@ impl<'a> From<&'a form::Field> for FieldRecord<'a> {
             truncated: field.truncated,
             complete: field.complete,
         }
-    }
-}
-
-/// Content as text where it is UTF-8, else in base64. A character that the limit cut in two does
-/// not make binary of a text.
-pub(super) fn content(bytes: &[u8], truncated: bool) -> (Option<Cow<'_, str>>, Option<String>) {
-    if bytes.is_empty() {
-        return (None, None);
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(Cow::Borrowed(text)), None),
-        Err(error) if truncated && error.error_len().is_none() && error.valid_up_to() > 0 => {
-            let text = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            (Some(String::from_utf8_lossy(text)), None)
-        }
-        Err(_) => (None, Some(BASE64.encode(bytes))),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::http::head::Text;
 
 /// Bytes as text: what is not UTF-8 becomes `\xNN`.
-pub(super) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }
@@ -21,17 +21,17 @@ pub(super) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// As [`lossless`], of what was looked into before.
-pub(super) fn shown(text: Text<'_>) -> Cow<'_, str> {
+pub(crate) fn shown(text: Text<'_>) -> Cow<'_, str> {
     text.map_or_else(lossless, Cow::Borrowed)
 }
 
 /// Bytes as text for a terminal: what could steer it becomes `\xNN` or `\u{NNNN}`.
-pub(super) fn visible(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn visible(bytes: &[u8]) -> Cow<'_, str> {
     visible_but(bytes, &[])
 }
 
 /// As [`visible`], but lines stay lines.
-pub(super) fn visible_lines(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn visible_lines(bytes: &[u8]) -> Cow<'_, str> {
     visible_but(bytes, &['\n', '\t'])
 }
 

@@ -11,12 +11,12 @@ fn instant(time: Timestamp) -> jiff::Timestamp {
 
 /// A time that is written by RFC 3339, in UTC, with nanoseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rfc3339(pub(super) Timestamp);
+pub(crate) struct Rfc3339(pub(crate) Timestamp);
 
 impl Rfc3339 {
     /// Its text, put together by hand: each record has some, and what prints dates in every way
     /// takes longer than the rest of a record's numbers.
-    pub(super) fn text(self) -> [u8; 30] {
+    pub(crate) fn text(self) -> [u8; 30] {
         let nanos = self.0.as_nanos();
         let (seconds, nanos) = (nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32);
         let (days, second) = (seconds / 86_400, (seconds % 86_400) as u32);
@@ -65,7 +65,7 @@ impl Serialize for Rfc3339 {
 }
 
 /// The time of day in this zone, with milliseconds.
-pub(super) fn time_of_day(time: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn time_of_day(time: Timestamp, zone: &TimeZone) -> String {
     instant(time).to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string()
 }
 

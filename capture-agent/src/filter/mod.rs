@@ -1,0 +1,5 @@
+//! Which exchanges are wanted: `--content-type`.
+
+mod media;
+
+pub use media::{MediaError, MediaPattern, MediaPatterns};
