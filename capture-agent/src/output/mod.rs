@@ -25,7 +25,7 @@ pub mod transcript;
 
 use std::path::Path;
 
-pub use all::{Consumer, Outputs};
+pub use all::{Consumer, Ended, Outputs, Takes};
 pub use single::Output;
 pub use target::{OutputError, Target};
 pub use text::Verbosity;

@@ -127,8 +127,8 @@ fn run(
             Leg::Write(batch) => batch,
             Leg::End => {
                 let mut outputs = baton.recv().ok()?;
-                let flushed = outputs.flush();
-                return Some((outputs, flushed));
+                let ended = outputs.end();
+                return Some((outputs, ended));
             }
         };
         formats.prepare(&batch.events);

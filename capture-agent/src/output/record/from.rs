@@ -13,14 +13,17 @@ use crate::stream::{self, Disorder};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-impl<'a> From<&'a Event> for Record<'a> {
-    fn from(event: &'a Event) -> Self {
-        match event {
+impl<'a> Record<'a> {
+    /// The record of an event, if it has one.
+    #[must_use]
+    pub fn of(event: &'a Event) -> Option<Self> {
+        Some(match event {
             Event::Exchange(exchange) => Self::Exchange(ExchangeRecord::from(&**exchange)),
             Event::WebSocket(message) => Self::WebSocket(WebSocketRecord::from(&**message)),
             Event::Flow(summary) => Self::Flow(FlowRecord::from(&**summary)),
             Event::Stats(stats) => Self::Stats(StatsRecord::from(&**stats)),
-        }
+            Event::Opened(_) | Event::Data(_) => return None,
+        })
     }
 }
 
