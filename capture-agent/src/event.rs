@@ -4,11 +4,13 @@ mod ledger;
 
 use std::sync::Arc;
 
-use crate::flow::{CloseReason, FlowId};
+use crate::flow::{CloseReason, Direction, FlowId};
 use crate::http;
 use crate::segment::{Endpoint, Interface, Timestamp};
 use crate::stream;
-pub use ledger::{Dropped, EngineCounters, OwnerCounters, SourcePackets, Stats, Written};
+pub use ledger::{
+    Counts, Dropped, EngineCounters, OwnerCounters, RawCounts, SourcePackets, Stats, Written,
+};
 
 /// Which flow an event is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +115,21 @@ pub struct FlowSummary {
     pub tunnel: Option<http::Tunnel>,
 }
 
+/// Bytes of a flow, in order, as they were on the wire: secrets are not taken away.
+#[derive(Clone, Debug)]
+pub struct FlowData {
+    /// The flow.
+    pub flow: FlowInfo,
+    /// Who has sent them.
+    pub direction: Direction,
+    /// Stream offset of the first one.
+    pub offset: u64,
+    /// When their segment was seen.
+    pub time: Timestamp,
+    /// The bytes: never empty, and all of one segment.
+    pub bytes: Vec<u8>,
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -124,6 +141,10 @@ pub enum Event {
     Flow(Box<FlowSummary>),
     /// The ledger was drawn up.
     Stats(Box<Stats>),
+    /// A flow was seen for the first time. For consumers alone: no format has it.
+    Opened(Box<FlowInfo>),
+    /// Something was said on a flow. For consumers alone: no format has it.
+    Data(Box<FlowData>),
 }
 
 impl Event {
@@ -134,6 +155,14 @@ impl Event {
             Self::WebSocket(message) => Some(&mut message.flow),
             Self::Flow(summary) => Some(&mut summary.flow),
             Self::Stats(_) => None,
+            Self::Opened(flow) => Some(flow),
+            Self::Data(data) => Some(&mut data.flow),
         }
+    }
+
+    /// Whether it is for consumers alone: outputs write nothing of it.
+    #[must_use]
+    pub const fn is_for_consumers(&self) -> bool {
+        matches!(self, Self::Opened(_) | Self::Data(_))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, Exchange, FlowSummary, Local, WebSocketMessage};
+use crate::event::{Event, Exchange, FlowInfo, FlowSummary, Local, WebSocketMessage};
 use crate::flow::{CloseReason, Direction, FlowId, FlowKey, FlowState};
 use crate::segment::{Endpoint, Interface, Timestamp};
 
@@ -34,6 +34,21 @@ impl FlowView<'_> {
     #[must_use]
     pub fn id(&self) -> FlowId {
         FlowId::new(&FlowKey::new(self.client, self.server), self.start)
+    }
+
+    /// Which flow it is, to keep.
+    #[must_use]
+    pub fn info(&self) -> FlowInfo {
+        FlowInfo {
+            id: self.id(),
+            number: self.number,
+            start: self.start,
+            client: self.client,
+            server: self.server,
+            iface: self.iface.cloned(),
+            local: self.local,
+            owner: None,
+        }
     }
 
     /// Nanoseconds since its last segment.

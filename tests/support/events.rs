@@ -23,7 +23,7 @@ pub(crate) fn events_with<'a>(
     let mut engine = Engine::new(settings);
     let mut events = Vec::new();
     let mut keep = |event: Event| {
-        let value = serde_json::to_value(Record::from(&event)).unwrap();
+        let value = serde_json::to_value(Record::of(&event)).unwrap();
         if value["type"] != "stats" {
             events.push(value);
         }

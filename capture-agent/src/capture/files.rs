@@ -14,7 +14,7 @@ use super::ahead::Ahead;
 use super::control::{Control, Stop};
 use super::feed::{Feed, Files};
 use super::ledger::{Ledger, Tally};
-use super::sink::{Direct, Sink, Way as _, Writing};
+use super::sink::{Asked, Direct, Sink, Way as _, Writing};
 use super::threads::Division;
 use super::{conclude, open_outputs, selection, settings};
 use crate::cli::{CommonArgs, ReadArgs};
@@ -33,7 +33,10 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
             feed: feed(files, division)?,
             engine,
             ledger: Ledger::new(&common),
-            sink: Sink::new(&common, writing(outputs, division)?),
+            sink: {
+                let asked = Asked::by(&outputs);
+                Sink::new(&common, writing(outputs, division)?).for_outputs(&asked)
+            },
         };
         reading.run(&common, &stop)
     })
@@ -73,9 +76,10 @@ impl Reading {
         if self.ledger.is_wanted() {
             self.sink.way.take(Event::Stats(Box::new(stats.clone())));
         }
-        let (outputs, written) = self.sink.way.end();
+        let (mut outputs, written) = self.sink.way.end();
         stats.written = outputs.written();
         conclude(args, &stats, written)?;
+        outputs.failure()?;
         read.map_err(Into::into)
     }
 

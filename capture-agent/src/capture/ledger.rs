@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use capture_agent::engine::Engine;
-use capture_agent::event::{Dropped, EngineCounters, SourcePackets, Stats};
+use capture_agent::event::{Dropped, EngineCounters, RawCounts, SourcePackets, Stats};
 use capture_agent::segment::Timestamp;
 use capture_ebpf::Governor;
 
@@ -16,11 +16,13 @@ pub(super) struct Tally {
     pub(super) now: Timestamp,
     engine: EngineCounters,
     dropped: Dropped,
+    raw: RawCounts,
 }
 
 impl Tally {
     pub(super) fn of<W: Way>(engine: &Engine, sink: &Sink<W>) -> Self {
-        Self { now: engine.now(), engine: engine.counters(), dropped: sink.dropped() }
+        let (now, counters) = (engine.now(), engine.counters());
+        Self { now, engine: counters, dropped: sink.dropped(), raw: sink.raw() }
     }
 
     /// Adds what another engine has done.
@@ -28,12 +30,13 @@ impl Tally {
         self.now = self.now.max(other.now);
         self.engine.merge(&other.engine);
         self.dropped.merge(&other.dropped);
+        self.raw.merge(&other.raw);
     }
 
     /// The ledger as of now. What was written is added by the outputs when they come to it.
     pub(super) fn stats(self, packets: Vec<SourcePackets>, governors: Vec<Governor>) -> Stats {
-        let Self { now: time, engine, dropped } = self;
-        Stats { time, packets, governors, engine, dropped, ..Stats::default() }
+        let Self { now: time, engine, dropped, raw } = self;
+        Stats { time, packets, governors, engine, dropped, raw, ..Stats::default() }
     }
 }
 

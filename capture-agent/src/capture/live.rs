@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::control::{Control, Stop};
 use super::governor::GovernorLog;
 use super::ledger::{Ledger, Tally};
-use super::sink::{Sink, Wanted};
+use super::sink::{Asked, Sink, Wanted};
 use super::worker::{PATIENCE, Worker};
 use super::{conclude, open_outputs, selection, settings};
 use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
@@ -108,7 +108,7 @@ struct Capture {
     workers: Vec<Worker>,
     /// This thread's own end of the queue.
     sender: Sender,
-    /// Whether as many exchanges have come as were wanted.
+    /// Whether more is wanted.
     wanted: Wanted,
     ledger: Ledger,
     governor_log: GovernorLog,
@@ -125,13 +125,13 @@ impl Capture {
         outputs: Outputs,
         args: &CommonArgs,
     ) -> anyhow::Result<Self> {
-        let owners = outputs.owners().cloned();
+        let asked = Asked::by(&outputs);
         let (sender, writer) = queue::spawn(outputs)?;
         let settings = settings.share_of(readers.len());
         let sinks = Sink::several(args, readers.iter().map(|_| sender.another()).collect());
+        let sinks: Vec<_> = sinks.into_iter().map(|sink| sink.for_outputs(&asked)).collect();
         let wanted = sinks.first().map(Sink::wanted).unwrap_or_default();
         let workers = readers.into_iter().zip(sinks).map(|(reader, sink)| {
-            let sink = sink.with_owners(owners.clone());
             Worker::start(reader, Engine::new(settings.clone()), sink, thread::current())
         });
         let workers = workers.collect::<Result<_, _>>()?;
@@ -165,8 +165,15 @@ impl Capture {
             drop(self.sender);
         }
         let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let written = written.map(|outputs| stats.written = outputs.written());
+        let (written, failure) = match written {
+            Ok(mut outputs) => {
+                stats.written = outputs.written();
+                (Ok(()), outputs.failure())
+            }
+            Err(error) => (Err(error), Ok(())),
+        };
         conclude(args, &stats, written)?;
+        failure?;
         watched.and(worked).map_err(Into::into)
     }
 

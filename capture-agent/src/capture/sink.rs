@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use capture_agent::event::{Dropped, Event, Exchange, FlowInfo, FlowSummary, WebSocketMessage};
-use capture_agent::listener::{FlowView, Listener};
+use capture_agent::event::{
+    Dropped, Event, Exchange, FlowData, FlowInfo, FlowSummary, RawCounts, WebSocketMessage,
+};
+use capture_agent::flow::Direction;
+use capture_agent::listener::{Data, FlowView, Listener};
 use capture_agent::output::queue::Sender;
 use capture_agent::output::relay::{self, Relay};
-use capture_agent::output::{OutputError, Outputs};
+use capture_agent::output::{Ended, OutputError, Outputs, Takes};
 use capture_agent::owner::Owners;
 
 use crate::cli::{CommonArgs, EventArg};
@@ -104,23 +107,36 @@ pub(super) struct Sink<W> {
     exchanges: bool,
     messages: bool,
     flows: bool,
+    /// What consumers take.
+    takes: Takes,
     wanted: Wanted,
     numbers: Numbers,
     unwanted: Dropped,
+    /// What was made for consumers alone.
+    raw: RawCounts,
 }
 
-/// How many exchanges are still wanted, of all sinks that share it; `None` for all.
+/// Whether more is wanted, of all sinks that share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted(Option<Arc<AtomicU64>>);
+pub(super) struct Wanted {
+    /// How many exchanges still are; `None` for all.
+    left: Option<Arc<AtomicU64>>,
+    ended: Ended,
+}
 
 impl Wanted {
     fn new(count: Option<u64>) -> Self {
-        Self(count.map(|count| Arc::new(AtomicU64::new(count))))
+        let left = count.map(|count| Arc::new(AtomicU64::new(count)));
+        Self { left, ended: Ended::default() }
     }
 
-    /// Whether as many have come.
+    /// Whether as many have come, or a consumer has ended the capture.
     pub(super) fn is_full(&self) -> bool {
-        self.0.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
+        self.ended.is_set() || self.has_all()
+    }
+
+    fn has_all(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
     }
 
     /// Takes one, if there is one left.
@@ -129,7 +145,7 @@ impl Wanted {
         let take = |left: &Arc<AtomicU64>| {
             left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
         };
-        self.0.as_ref().is_none_or(take)
+        self.left.as_ref().is_none_or(take)
     }
 }
 
@@ -155,9 +171,11 @@ impl<W: Way> Sink<W> {
             exchanges: args.events.contains(&EventArg::Exchange),
             messages: args.events.contains(&EventArg::WebSocket),
             flows: args.events.contains(&EventArg::Flow),
+            takes: Takes::default(),
             wanted: Wanted::new(args.count),
             numbers: Numbers { first: 0, step: 1 },
             unwanted: Dropped::default(),
+            raw: RawCounts::default(),
         }
     }
 
@@ -178,12 +196,22 @@ impl<W: Way> Sink<W> {
         self.wanted.clone()
     }
 
-    /// Has the owner of each flow looked up.
-    pub(super) fn with_owners(self, owners: Option<Owners>) -> Self {
-        Self { owners, ..self }
+    /// Gives the outputs what they ask for: the owner of each flow, and what consumers take, until
+    /// one of them ends the capture.
+    pub(super) fn for_outputs(self, outputs: &Asked) -> Self {
+        let Asked { owners, takes, ended } = outputs.clone();
+        let wanted = Wanted { ended, ..self.wanted };
+        Self {
+            owners,
+            exchanges: self.exchanges || takes.exchanges,
+            flows: self.flows || takes.flows,
+            takes,
+            wanted,
+            ..self
+        }
     }
 
-    /// Whether as many exchanges have come as were wanted.
+    /// Whether nothing more is wanted.
     pub(super) fn is_full(&self) -> bool {
         self.wanted.is_full()
     }
@@ -194,17 +222,67 @@ impl<W: Way> Sink<W> {
         dropped.merge(&self.unwanted);
         dropped
     }
+
+    /// What was made for consumers alone.
+    pub(super) const fn raw(&self) -> RawCounts {
+        self.raw
+    }
+
+    fn data(&mut self, flow: &FlowView<'_>, direction: Direction, data: Data<'_>) {
+        if !self.takes.data {
+            return;
+        }
+        let Data { offset, bytes, time } = data;
+        self.raw.data_bytes += bytes.len() as u64;
+        let flow = self.info(flow);
+        let data = FlowData { flow, direction, offset, time, bytes: bytes.to_vec() };
+        self.way.take(Event::Data(Box::new(data)));
+    }
+
+    fn info(&self, flow: &FlowView<'_>) -> FlowInfo {
+        let mut info = flow.info();
+        self.numbers.settle(&mut info);
+        info
+    }
+}
+
+/// What the outputs ask of those who make events.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    owners: Option<Owners>,
+    takes: Takes,
+    ended: Ended,
+}
+
+impl Asked {
+    pub(super) fn by(outputs: &Outputs) -> Self {
+        let owners = outputs.owners().cloned();
+        Self { owners, takes: outputs.takes(), ended: outputs.ended() }
+    }
 }
 
 impl<W: Way> Listener for Sink<W> {
     fn wants_data(&self) -> bool {
-        false
+        self.takes.data
     }
 
     fn opened(&mut self, flow: &FlowView<'_>) {
         if let Some(owners) = &self.owners {
             owners.ask(flow);
         }
+        if self.takes.opened {
+            self.raw.opened += 1;
+            let flow = self.info(flow);
+            self.way.take(Event::Opened(Box::new(flow)));
+        }
+    }
+
+    fn sent(&mut self, flow: &FlowView<'_>, data: Data<'_>) {
+        self.data(flow, Direction::ToServer, data);
+    }
+
+    fn received(&mut self, flow: &FlowView<'_>, data: Data<'_>) {
+        self.data(flow, Direction::ToClient, data);
     }
 
     fn exchange(&mut self, mut exchange: Exchange) {

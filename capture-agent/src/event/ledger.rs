@@ -4,6 +4,7 @@
 
 use capture_ebpf::{Governor, Hook, Verdict};
 
+use super::Event;
 use crate::segment::Timestamp;
 use crate::source::{HandedOver, Packets, Verdicts};
 
@@ -135,12 +136,14 @@ pub struct Dropped {
     pub unwanted_messages: u64,
     /// Flow summaries that were not asked for.
     pub unwanted_flows: u64,
+    /// What consumers alone get and was left out because they could not keep up.
+    pub raw: RawCounts,
 }
 
 impl Dropped {
     /// Adds what did not reach the outputs elsewhere.
     pub fn merge(&mut self, other: &Self) {
-        let Self { exchanges, flows, messages, unwanted, unwanted_messages, unwanted_flows } =
+        let Self { exchanges, flows, messages, unwanted, unwanted_messages, unwanted_flows, raw } =
             other;
         self.exchanges += exchanges;
         self.flows += flows;
@@ -148,6 +151,69 @@ impl Dropped {
         self.unwanted += unwanted;
         self.unwanted_messages += unwanted_messages;
         self.unwanted_flows += unwanted_flows;
+        self.raw.merge(raw);
+    }
+}
+
+/// What consumers alone get: of flows that have just opened, and of what is said on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RawCounts {
+    /// Flows that were told of when they opened.
+    pub opened: u64,
+    /// Bytes that were said.
+    pub data_bytes: u64,
+}
+
+impl RawCounts {
+    /// Adds what there was elsewhere.
+    pub const fn merge(&mut self, other: &Self) {
+        let Self { opened, data_bytes } = other;
+        self.opened += *opened;
+        self.data_bytes += *data_bytes;
+    }
+}
+
+/// How many events of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Exchanges.
+    pub exchanges: u64,
+    /// Messages of WebSockets.
+    pub messages: u64,
+    /// Flow summaries.
+    pub flows: u64,
+    /// What is for consumers alone.
+    pub raw: RawCounts,
+}
+
+impl Counts {
+    /// Counts an event.
+    pub fn add(&mut self, event: &Event) {
+        match event {
+            Event::Exchange(_) => self.exchanges += 1,
+            Event::WebSocket(_) => self.messages += 1,
+            Event::Flow(_) => self.flows += 1,
+            Event::Stats(_) => {}
+            Event::Opened(_) => self.raw.opened += 1,
+            Event::Data(data) => self.raw.data_bytes += data.bytes.len() as u64,
+        }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub const fn merge(&mut self, other: &Self) {
+        let Self { exchanges, messages, flows, raw } = other;
+        self.exchanges += *exchanges;
+        self.messages += *messages;
+        self.flows += *flows;
+        self.raw.merge(raw);
+    }
+
+    /// Counts them as dropped.
+    pub const fn drop_into(&self, dropped: &mut Dropped) {
+        dropped.exchanges += self.exchanges;
+        dropped.messages += self.messages;
+        dropped.flows += self.flows;
+        dropped.raw.merge(&self.raw);
     }
 }
 
@@ -164,6 +230,13 @@ pub struct Written {
     pub messages: u64,
     /// Bytes, in all.
     pub bytes: u64,
+    /// What it was given of what is for consumers alone; `None` where it takes none of that.
+    pub raw: Option<RawCounts>,
+    /// Events that came to it and that it has no use for: a kind of which it shows nothing, or after
+    /// the end that a script has asked for.
+    pub left_out: Counts,
+    /// Of a script, how often it has failed, where that does not end it.
+    pub errors: Option<u64>,
 }
 
 /// Flows whose owners were asked for.
@@ -188,6 +261,8 @@ pub struct Stats {
     pub engine: EngineCounters,
     /// What was left out on the way to the outputs.
     pub dropped: Dropped,
+    /// What was made for consumers alone.
+    pub raw: RawCounts,
     /// Flows whose owners were looked up, where they are.
     pub owners: Option<OwnerCounters>,
     /// What the outputs wrote.
@@ -199,7 +274,7 @@ impl Stats {
     /// not fail; before it, what is on its way from source to outputs is still missing.
     #[must_use]
     pub fn imbalances(&self) -> Vec<String> {
-        let Self { packets, engine, dropped, written, .. } = self;
+        let Self { packets, engine, dropped, raw: made, written, .. } = self;
         let mut sums = vec![
             (
                 "segments".to_owned(),
@@ -220,15 +295,20 @@ impl Stats {
         sums.extend(packets.iter().map(|SourcePackets { source, packets, .. }| {
             (format!("packets of {source}"), packets.seen, packets.verdicts.sum())
         }));
-        for Written { output, exchanges, flows, messages, .. } in written {
-            let not_written = dropped.exchanges + dropped.unwanted;
+        for Written { output, exchanges, flows, messages, raw, left_out, .. } in written {
+            let not_written = dropped.exchanges + dropped.unwanted + left_out.exchanges;
             let name = |what| format!("{what} for {output}");
             sums.push((name("exchanges"), engine.exchanges, exchanges + not_written));
-            let not_written = dropped.messages + dropped.unwanted_messages;
+            let not_written = dropped.messages + dropped.unwanted_messages + left_out.messages;
             sums.push((name("messages"), engine.messages, messages + not_written));
             let gone = engine.flows_closed.iter().sum();
-            let not_written = dropped.flows + dropped.unwanted_flows;
+            let not_written = dropped.flows + dropped.unwanted_flows + left_out.flows;
             sums.push((name("flow summaries"), gone, flows + not_written));
+            let Some(raw) = raw else { continue };
+            let booked = raw.opened + dropped.raw.opened + left_out.raw.opened;
+            sums.push((name("opened flows"), made.opened, booked));
+            let booked = raw.data_bytes + dropped.raw.data_bytes + left_out.raw.data_bytes;
+            sums.push((name("bytes of flows"), made.data_bytes, booked));
         }
         let differing = sums.into_iter().filter(|(_, made, booked)| made != booked);
         differing.map(|(what, made, booked)| format!("{made} {what}, {booked} booked")).collect()
@@ -265,6 +345,7 @@ mod tests {
             unwanted: 4,
             unwanted_messages: 1,
             unwanted_flows: 2,
+            raw: RawCounts { opened: 1, data_bytes: 100 },
         };
         let written = |output: &str| Written {
             output: output.to_owned(),
@@ -272,12 +353,27 @@ mod tests {
             flows: 3,
             messages: 4,
             bytes: 9_999,
+            ..Written::default()
+        };
+        let script = Written {
+            raw: Some(RawCounts { opened: 6, data_bytes: 700 }),
+            left_out: Counts {
+                exchanges: 5,
+                flows: 2,
+                messages: 4,
+                raw: RawCounts { opened: 2, data_bytes: 200 },
+            },
+            exchanges: 0,
+            flows: 1,
+            messages: 0,
+            ..written("x.lua")
         };
         Stats {
             packets: vec![SourcePackets::of_files(verdicts)],
             engine,
             dropped,
-            written: vec![written("-"), written("x.jsonl")],
+            raw: RawCounts { opened: 9, data_bytes: 1_000 },
+            written: vec![written("-"), written("x.jsonl"), script],
             ..Stats::default()
         }
     }
@@ -286,7 +382,7 @@ mod tests {
     fn a_ledger_balances_or_says_where_it_does_not() {
         assert_eq!(stats().imbalances(), Vec::<String>::new());
         type Break = fn(&mut Stats);
-        let broken: [(&str, Break); 8] = [
+        let broken: [(&str, Break); 11] = [
             ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
             ("29 segments handed over, 30 booked", |it| {
                 it.packets[0].packets.handed_over.records -= 1;
@@ -297,6 +393,9 @@ mod tests {
             ("7 messages for -, 8 booked", |it| it.written[0].messages += 1),
             ("6 flow summaries for -, 7 booked", |it| it.written[0].flows += 1),
             ("6 flow summaries for x.jsonl, 5 booked", |it| it.dropped.flows -= 1),
+            ("12 exchanges for x.lua, 11 booked", |it| it.written[2].left_out.exchanges -= 1),
+            ("9 opened flows for x.lua, 8 booked", |it| it.dropped.raw.opened -= 1),
+            ("1001 bytes of flows for x.lua, 1000 booked", |it| it.raw.data_bytes += 1),
         ];
         for (says, break_it) in broken {
             let mut stats = stats();
@@ -311,12 +410,18 @@ mod tests {
         let other = stats();
         sum.engine.merge(&other.engine);
         sum.dropped.merge(&other.dropped);
+        sum.raw.merge(&other.raw);
         let [source] = &mut sum.packets[..] else { panic!("one source") };
         source.packets.merge(&other.packets[0].packets);
         for written in &mut sum.written {
             written.exchanges *= 2;
             written.flows *= 2;
             written.messages *= 2;
+            let (left_out, raw) = (written.left_out, written.raw);
+            written.left_out.merge(&left_out);
+            if let (Some(sum), Some(raw)) = (&mut written.raw, raw) {
+                sum.merge(&raw);
+            }
         }
         assert_eq!(sum.imbalances(), Vec::<String>::new());
     }

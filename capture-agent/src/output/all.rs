@@ -1,19 +1,27 @@
 //! All outputs of a capture, which get the same events in the same order.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::formats::{Formats, Formatter};
-use super::parcel::{Count, Late, Parcel};
+use super::parcel::{Late, Parcel};
 use super::{Output, OutputError};
-use crate::event::{Event, Written};
+use crate::event::{Counts, Event, Written};
 use crate::owner::Owners;
 
 /// What takes events as they are, beside the outputs that write them in a format.
 pub trait Consumer: fmt::Debug + Send {
+    /// What it takes that may have to be made for it.
+    fn takes(&self) -> Takes {
+        Takes::default()
+    }
+
     /// Takes an event.
     ///
     /// # Errors
-    /// If it can't go on.
+    /// If it can't go on: [`OutputError::Enough`] and [`OutputError::Consumer`] end the capture and
+    /// leave the outputs whole.
     fn take(&mut self, event: &Event) -> Result<(), OutputError>;
 
     /// Hands everything to the system.
@@ -34,19 +42,104 @@ pub trait Consumer: fmt::Debug + Send {
     fn written(&self) -> Written;
 }
 
+/// Kinds of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Exchanges.
+    pub exchanges: bool,
+    /// Flow summaries.
+    pub flows: bool,
+    /// Flows that have just opened.
+    pub opened: bool,
+    /// What is said on flows.
+    pub data: bool,
+}
+
+impl Takes {
+    const fn with(self, other: Self) -> Self {
+        Self {
+            exchanges: self.exchanges || other.exchanges,
+            flows: self.flows || other.flows,
+            opened: self.opened || other.opened,
+            data: self.data || other.data,
+        }
+    }
+
+    /// Whether an event is of a kind that outputs write, of these.
+    const fn shows(self, event: &Event) -> bool {
+        match event {
+            Event::Exchange(_) => self.exchanges,
+            Event::Flow(_) => self.flows,
+            Event::WebSocket(_) | Event::Stats(_) => true,
+            Event::Opened(_) | Event::Data(_) => false,
+        }
+    }
+}
+
+/// Tells whether a consumer has ended the capture.
+#[derive(Clone, Debug, Default)]
+pub struct Ended(Arc<AtomicBool>);
+
+impl Ended {
+    /// Whether one has.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Several outputs that get the same events.
 #[derive(Debug, Default)]
 pub struct Outputs {
     outputs: Vec<Output>,
     consumers: Vec<Box<dyn Consumer>>,
     owners: Option<Owners>,
+    /// What outputs write of what consumers take; `None` for all of it.
+    shown: Option<Takes>,
+    /// Events that outputs were not to write.
+    not_shown: Counts,
+    /// Why a consumer has ended the capture, if one has.
+    end: Option<OutputError>,
+    ended: Ended,
+    /// Events that came after that.
+    after_end: Counts,
 }
 
 impl Outputs {
     /// These outputs together.
     #[must_use]
-    pub const fn new(outputs: Vec<Output>) -> Self {
-        Self { outputs, consumers: Vec::new(), owners: None }
+    pub fn new(outputs: Vec<Output>) -> Self {
+        Self { outputs, ..Self::default() }
+    }
+
+    /// Has outputs write no other exchanges and flow summaries than these kinds, whatever is made
+    /// for consumers.
+    #[must_use]
+    pub fn showing(self, shown: Takes) -> Self {
+        Self { shown: Some(shown), ..self }
+    }
+
+    /// What consumers take.
+    #[must_use]
+    pub fn takes(&self) -> Takes {
+        self.consumers.iter().map(|consumer| consumer.takes()).fold(Takes::default(), Takes::with)
+    }
+
+    /// Who tells whether a consumer has ended the capture.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        self.ended.clone()
+    }
+
+    /// Of which consumer the capture has failed, if it has.
+    ///
+    /// # Errors
+    /// That.
+    pub fn failure(&mut self) -> Result<(), OutputError> {
+        match self.end.take() {
+            None | Some(OutputError::Enough) => Ok(()),
+            Some(error) => Err(error),
+        }
     }
 
     /// Has this one get all events too.
@@ -79,12 +172,52 @@ impl Outputs {
         } else if let (Some(owners), Some(flow)) = (&self.owners, event.flow_mut()) {
             flow.owner = owners.of(flow);
         }
-        self.outputs.iter_mut().try_for_each(|output| output.write(&event))?;
+        if self.is_over(&event) {
+            return Ok(());
+        }
+        if self.shows(&event) {
+            self.outputs.iter_mut().try_for_each(|output| output.write(&event))?;
+        }
         self.consume(&event)
     }
 
+    /// Whether the capture has ended for all but the ledger; counts what comes then.
+    fn is_over(&mut self, event: &Event) -> bool {
+        let is_over = self.end.is_some() && !matches!(event, Event::Stats(_));
+        if is_over {
+            self.after_end.add(event);
+        }
+        is_over
+    }
+
+    /// Whether outputs write an event; counts those that they do not.
+    fn shows(&mut self, event: &Event) -> bool {
+        let shows = !event.is_for_consumers() && self.shown.is_none_or(|shown| shown.shows(event));
+        if !shows {
+            self.not_shown.add(event);
+        }
+        shows
+    }
+
     fn consume(&mut self, event: &Event) -> Result<(), OutputError> {
-        self.consumers.iter_mut().try_for_each(|consumer| consumer.take(event))
+        if self.end.is_some() {
+            return Ok(());
+        }
+        let taken = self.consumers.iter_mut().map(|consumer| consumer.take(event));
+        let taken = taken.fold(Ok(()), Result::and);
+        self.heed(taken)
+    }
+
+    /// Ends the capture where a consumer wants that; other errors are passed on.
+    fn heed(&mut self, taken: Result<(), OutputError>) -> Result<(), OutputError> {
+        match taken {
+            Err(end @ (OutputError::Enough | OutputError::Consumer(_))) => {
+                self.end.get_or_insert(end);
+                self.ended.0.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Writes events that were put into the formats before. A ledger was not: it gets what was
@@ -99,7 +232,12 @@ impl Outputs {
                 self.write(event)?;
                 continue;
             }
-            for (output, formatted) in self.outputs.iter_mut().zip(formats.event(number)) {
+            if self.is_over(&event) {
+                continue;
+            }
+            let shows = self.shows(&event);
+            let outputs = self.outputs.iter_mut().filter(|_| shows);
+            for (output, formatted) in outputs.zip(formats.event(number)) {
                 match formatted {
                     Some(bytes) => output.write_formatted(&event, bytes)?,
                     None => output.write(&event)?,
@@ -126,7 +264,7 @@ impl Outputs {
         parcel: &Parcel,
         starts: &[usize],
         ends: &[usize],
-        count: Count,
+        count: Counts,
     ) -> Result<(), OutputError> {
         let places = starts.iter().zip(ends).map(|(start, end)| *start..*end);
         let outputs = self.outputs.iter_mut().zip(&parcel.formatted).zip(places);
@@ -151,15 +289,28 @@ impl Outputs {
     /// # Errors
     /// If one can't be written: of the first.
     pub fn finish(&mut self) -> Result<(), OutputError> {
-        let outputs = self.outputs.iter_mut().map(Output::finish).fold(Ok(()), Result::and);
-        self.consumers.iter_mut().map(|consumer| consumer.finish()).fold(outputs, Result::and)
+        let mut finished = self.outputs.iter_mut().map(Output::finish).fold(Ok(()), Result::and);
+        for number in 0..self.consumers.len() {
+            let consumer = self.consumers.get_mut(number);
+            let result = consumer.map_or(Ok(()), |consumer| consumer.finish());
+            finished = finished.and(self.heed(result));
+        }
+        finished
     }
 
     /// What each has written.
     #[must_use]
     pub fn written(&self) -> Vec<Written> {
-        let outputs = self.outputs.iter().map(Output::written);
-        outputs.chain(self.consumers.iter().map(|consumer| consumer.written())).collect()
+        let left_out = |written: Written, more: &Counts| {
+            let mut left_out = written.left_out;
+            left_out.merge(&self.after_end);
+            left_out.merge(more);
+            Written { left_out, ..written }
+        };
+        let outputs = self.outputs.iter().map(|output| left_out(output.written(), &self.not_shown));
+        let none = Counts::default();
+        let consumers = self.consumers.iter();
+        outputs.chain(consumers.map(|consumer| left_out(consumer.written(), &none))).collect()
     }
 
     /// The formats of the outputs.

@@ -39,7 +39,8 @@ pub(super) fn weight(event: &Event) -> usize {
     let exchange = match event {
         Event::Exchange(exchange) => exchange,
         Event::WebSocket(message) => return BASE + message.http.message.content.len(),
-        Event::Flow(_) | Event::Stats(_) => return BASE,
+        Event::Flow(_) | Event::Stats(_) | Event::Opened(_) => return BASE,
+        Event::Data(data) => return BASE + data.bytes.len(),
     };
     let request = exchange.http.request.as_ref();
     let response = exchange.http.response.as_ref();

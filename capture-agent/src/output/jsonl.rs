@@ -14,7 +14,10 @@ pub(super) fn write(event: &Event, bytes: &mut Vec<u8>) -> io::Result<()> {
     let before = bytes.len();
     let written = match event {
         Event::Exchange(exchange) => write_exchange(exchange, &mut Json(bytes)),
-        event => Json(bytes).record(&Record::from(event)),
+        event => match Record::of(event) {
+            Some(record) => Json(bytes).record(&record),
+            None => return Ok(()),
+        },
     };
     debug_assert_eq!(
         bytes.get(before..).map(String::from_utf8_lossy),
@@ -32,6 +35,6 @@ pub(super) fn write(event: &Event, bytes: &mut Vec<u8>) -> io::Result<()> {
 /// The record of an event.
 fn of_record(event: &Event) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let written = Json(&mut bytes).record(&Record::from(event));
-    if written.is_ok() { bytes } else { Vec::new() }
+    let written = Record::of(event).map(|record| Json(&mut bytes).record(&record));
+    if written == Some(Ok(())) { bytes } else { Vec::new() }
 }

@@ -26,7 +26,7 @@ mod text;
 pub mod transcript;
 
 use crate::notation::{escape, time};
-pub use all::{Consumer, Outputs};
+pub use all::{Consumer, Ended, Outputs, Takes};
 pub use format::Format;
 pub use single::Output;
 pub use target::{OutputError, Target};

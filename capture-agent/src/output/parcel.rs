@@ -5,38 +5,12 @@
 
 use super::batch::weight;
 use super::formats::{Formatter, KEPT_BYTES};
-use crate::event::{Dropped, Event};
+use crate::event::{Counts, Event};
 
 /// Events that go together at most: to wake a thread costs more than an event.
 pub(super) const MAX_EVENTS: usize = 256;
 /// Bytes that go together at most, or those of one event: what the system is given at once.
 pub(super) const MAX_BYTES: usize = 256 << 10;
-
-/// How many events of each kind.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Count {
-    pub(super) exchanges: u64,
-    pub(super) messages: u64,
-    pub(super) flows: u64,
-}
-
-impl Count {
-    pub(super) const fn add(&mut self, event: &Event) {
-        match event {
-            Event::Exchange(_) => self.exchanges += 1,
-            Event::WebSocket(_) => self.messages += 1,
-            Event::Flow(_) => self.flows += 1,
-            Event::Stats(_) => {}
-        }
-    }
-
-    /// Counts them as dropped.
-    pub(super) const fn drop_into(&self, dropped: &mut Dropped) {
-        dropped.exchanges += self.exchanges;
-        dropped.messages += self.messages;
-        dropped.flows += self.flows;
-    }
-}
 
 /// An event that the writer puts into the formats.
 #[derive(Debug)]
@@ -45,7 +19,7 @@ pub(super) struct Late {
     /// How many bytes of each output come before it.
     pub(super) at: Vec<usize>,
     /// What those are, since the late one before.
-    pub(super) before: Count,
+    pub(super) before: Counts,
 }
 
 /// Events in their order.
@@ -57,8 +31,8 @@ pub(super) struct Parcel {
     pub(super) ends: Vec<usize>,
     pub(super) late: Vec<Late>,
     /// What comes after the last late one.
-    pub(super) rest: Count,
-    all: Count,
+    pub(super) rest: Counts,
+    all: Counts,
     events: usize,
     late_bytes: usize,
 }
@@ -94,12 +68,12 @@ impl Parcel {
         self.late.push(Late { event, at: self.ends.clone(), before });
     }
 
-    const fn count(&mut self, event: &Event) {
+    fn count(&mut self, event: &Event) {
         self.all.add(event);
         self.events += 1;
     }
 
-    pub(super) const fn all(&self) -> &Count {
+    pub(super) const fn all(&self) -> &Counts {
         &self.all
     }
 

@@ -14,7 +14,7 @@ use super::parcel::{self, Parcel};
 use super::room::Queued;
 pub use super::room::{MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS};
 use super::{OutputError, Outputs};
-use crate::event::{Dropped, Event};
+use crate::event::{Counts, Dropped, Event};
 use crate::owner::Owners;
 
 /// The end that a worker of the capture holds; each has its own.
@@ -54,7 +54,7 @@ impl Sender {
         let weight = weight(&event);
         if !self.may_have_room(weight) {
             // What is thrown away need not be put into a format before.
-            let mut one = parcel::Count::default();
+            let mut one = Counts::default();
             one.add(&event);
             one.drop_into(&mut self.dropped);
             return;

@@ -6,9 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::formats::{Formatter, KEPT_BYTES};
-use super::parcel::Count;
 use super::{Format, OutputError, Target, Verbosity};
-use crate::event::{Event, Written};
+use crate::event::{Counts, Event, Written};
 
 /// Bytes that are gathered before they are written.
 const GATHERED_BYTES: usize = 64 << 10;
@@ -81,7 +80,7 @@ impl Output {
     }
 
     /// Writes many events that are in this output's format.
-    pub(super) fn write_many(&mut self, count: Count, bytes: &[u8]) -> Result<(), OutputError> {
+    pub(super) fn write_many(&mut self, count: Counts, bytes: &[u8]) -> Result<(), OutputError> {
         let bytes = self.trimmed(bytes);
         if bytes.len() < GATHERED_BYTES {
             self.gathered.extend_from_slice(bytes);
@@ -110,12 +109,12 @@ impl Output {
     }
 
     fn count(&mut self, event: &Event, bytes: usize) -> Result<(), OutputError> {
-        let mut one = Count::default();
+        let mut one = Counts::default();
         one.add(event);
         self.count_many(one, bytes)
     }
 
-    fn count_many(&mut self, count: Count, bytes: usize) -> Result<(), OutputError> {
+    fn count_many(&mut self, count: Counts, bytes: usize) -> Result<(), OutputError> {
         self.written.exchanges += count.exchanges;
         self.written.messages += count.messages;
         self.written.flows += count.flows;
@@ -242,7 +241,7 @@ mod tests {
         let formatted = Kept::default();
         let mut output = formatted.output();
         output.write_formatted(&stats, b"").unwrap();
-        output.write_many(Count::default(), b",\n1,\n2").unwrap();
+        output.write_many(Counts::default(), b",\n1,\n2").unwrap();
         output.write_formatted(&flow(3), b",\n3").unwrap();
         output.finish().unwrap();
         assert_eq!(formatted.text(), one_by_one.text());

@@ -45,6 +45,9 @@ fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
         (stats.dropped.exchanges, "exchanges left out because the output was too slow"),
         (stats.dropped.messages, "WebSocket messages left out because the output was too slow"),
         (stats.dropped.flows, "flow summaries left out because the output was too slow"),
+        (stats.dropped.raw.opened, "opened flows left out because the script was too slow"),
+        (stats.dropped.raw.data_bytes, "bytes of flows left out because the script was too slow"),
+        (stats.written.iter().filter_map(|written| written.errors).sum(), "errors of the script"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)

@@ -48,6 +48,12 @@ pub enum OutputError {
         /// Why.
         error: io::Error,
     },
+    /// A consumer has what it wants: the capture is to end, and nothing has failed.
+    #[error("no more is wanted")]
+    Enough,
+    /// A consumer can't go on: the capture is to end, and the other outputs end well.
+    #[error("{0}")]
+    Consumer(Box<dyn std::error::Error + Send + Sync>),
     /// Whoever read it has gone.
     #[error("{0} was closed by its reader")]
     Closed(Target),

@@ -11,14 +11,17 @@ pub(super) use crate::notation::{content, encoding};
 use crate::segment::{Endpoint, Missing};
 use crate::stream::{self, Disorder};
 
-impl<'a> From<&'a Event> for Record<'a> {
-    fn from(event: &'a Event) -> Self {
-        match event {
+impl<'a> Record<'a> {
+    /// The record of an event, if it has one.
+    #[must_use]
+    pub fn of(event: &'a Event) -> Option<Self> {
+        Some(match event {
             Event::Exchange(exchange) => Self::Exchange(ExchangeRecord::from(&**exchange)),
             Event::WebSocket(message) => Self::WebSocket(WebSocketRecord::from(&**message)),
             Event::Flow(summary) => Self::Flow(FlowRecord::from(&**summary)),
             Event::Stats(stats) => Self::Stats(StatsRecord::from(&**stats)),
-        }
+            Event::Opened(_) | Event::Data(_) => return None,
+        })
     }
 }
 

@@ -31,6 +31,26 @@ pub struct StatsRecord<'a> {
     messages: MessagesRecord,
     /// Flows whose owners were asked for; `null` where none are.
     owners: Option<OwnersRecord>,
+    /// What scripts get beside exchanges and flow summaries; absent where none asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<RawRecord>,
+}
+
+/// What scripts get beside exchanges and flow summaries: of each, what was made is the sum of what was
+/// dropped and what each script was given, as `exchanges.outputs` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RawRecord {
+    /// Flows told of when they opened.
+    opened: MadeRecord,
+    /// Bytes said on flows.
+    data_bytes: MadeRecord,
+}
+
+/// What was made, and what of it was left out because scripts could not keep up.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct MadeRecord {
+    made: u64,
+    dropped: u64,
 }
 
 /// Flows whose owners were asked for.
@@ -154,7 +174,8 @@ pub(super) struct ClosedRecord {
     end: u64,
 }
 
-/// Exchanges: `made` is the sum of `dropped`, `unwanted` and what each output has written.
+/// Exchanges: `made` is the sum of `dropped`, `unwanted`, what each output has written and
+/// what was `left_out` there.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ExchangesRecord<'a> {
     made: u64,
@@ -186,6 +207,29 @@ pub(super) struct OutputRecord<'a> {
     /// Messages of WebSockets.
     messages: u64,
     bytes: u64,
+    /// Of a script: opened flows that it was told of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened: Option<u64>,
+    /// Of a script: bytes of flows that it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_bytes: Option<u64>,
+    /// Of a script: how often it has failed, with `--script-errors count`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<u64>,
+    /// What came to it and was not for it: of a kind that it does not show, or after the end that a
+    /// script has asked for. Absent where there was nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<LeftOutRecord>,
+}
+
+/// What came to an output and was not for it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct LeftOutRecord {
+    exchanges: u64,
+    flows: u64,
+    messages: u64,
+    opened: u64,
+    data_bytes: u64,
 }
 
 impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
@@ -229,6 +273,13 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
             owners: stats.owners.map(|owners| OwnersRecord {
                 looked_up: owners.looked_up,
                 skipped: owners.skipped,
+            }),
+            raw: stats.written.iter().any(|written| written.raw.is_some()).then(|| {
+                let (made, dropped) = (stats.raw, stats.dropped.raw);
+                RawRecord {
+                    opened: MadeRecord { made: made.opened, dropped: dropped.opened },
+                    data_bytes: MadeRecord { made: made.data_bytes, dropped: dropped.data_bytes },
+                }
             }),
         }
     }
@@ -286,7 +337,25 @@ impl From<&Governor> for RingRecord {
 
 impl<'a> From<&'a event::Written> for OutputRecord<'a> {
     fn from(written: &'a event::Written) -> Self {
-        let event::Written { output, exchanges, flows, messages, bytes } = written;
-        Self { output, exchanges: *exchanges, flows: *flows, messages: *messages, bytes: *bytes }
+        let event::Written { output, exchanges, flows, messages, bytes, raw, left_out, errors } =
+            written;
+        let event::RawCounts { opened, data_bytes } = left_out.raw;
+        Self {
+            output,
+            exchanges: *exchanges,
+            flows: *flows,
+            messages: *messages,
+            bytes: *bytes,
+            opened: raw.map(|raw| raw.opened),
+            data_bytes: raw.map(|raw| raw.data_bytes),
+            errors: *errors,
+            left_out: (*left_out != event::Counts::default()).then_some(LeftOutRecord {
+                exchanges: left_out.exchanges,
+                flows: left_out.flows,
+                messages: left_out.messages,
+                opened,
+                data_bytes,
+            }),
+        }
     }
 }
