@@ -162,6 +162,10 @@ pub struct Written {
     pub flows: u64,
     /// Messages of WebSockets.
     pub messages: u64,
+    /// Flow summaries that its format has no record of.
+    pub skipped_flows: u64,
+    /// Messages of WebSockets that its format has no record of.
+    pub skipped_messages: u64,
     /// Bytes, in all.
     pub bytes: u64,
 }
@@ -220,14 +224,15 @@ impl Stats {
         sums.extend(packets.iter().map(|SourcePackets { source, packets, .. }| {
             (format!("packets of {source}"), packets.seen, packets.verdicts.sum())
         }));
-        for Written { output, exchanges, flows, messages, .. } in written {
+        for out in written {
+            let Written { output, exchanges, flows, messages, .. } = out;
             let not_written = dropped.exchanges + dropped.unwanted;
             let name = |what| format!("{what} for {output}");
             sums.push((name("exchanges"), engine.exchanges, exchanges + not_written));
-            let not_written = dropped.messages + dropped.unwanted_messages;
+            let not_written = dropped.messages + dropped.unwanted_messages + out.skipped_messages;
             sums.push((name("messages"), engine.messages, messages + not_written));
             let gone = engine.flows_closed.iter().sum();
-            let not_written = dropped.flows + dropped.unwanted_flows;
+            let not_written = dropped.flows + dropped.unwanted_flows + out.skipped_flows;
             sums.push((name("flow summaries"), gone, flows + not_written));
         }
         let differing = sums.into_iter().filter(|(_, made, booked)| made != booked);
@@ -272,12 +277,20 @@ mod tests {
             flows: 3,
             messages: 4,
             bytes: 9_999,
+            ..Written::default()
+        };
+        let har = Written {
+            flows: 0,
+            messages: 0,
+            skipped_flows: 3,
+            skipped_messages: 4,
+            ..written("x.har")
         };
         Stats {
             packets: vec![SourcePackets::of_files(verdicts)],
             engine,
             dropped,
-            written: vec![written("-"), written("x.jsonl")],
+            written: vec![written("-"), written("x.jsonl"), har],
             ..Stats::default()
         }
     }
@@ -286,7 +299,7 @@ mod tests {
     fn a_ledger_balances_or_says_where_it_does_not() {
         assert_eq!(stats().imbalances(), Vec::<String>::new());
         type Break = fn(&mut Stats);
-        let broken: [(&str, Break); 8] = [
+        let broken: [(&str, Break); 10] = [
             ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
             ("29 segments handed over, 30 booked", |it| {
                 it.packets[0].packets.handed_over.records -= 1;
@@ -297,6 +310,8 @@ mod tests {
             ("7 messages for -, 8 booked", |it| it.written[0].messages += 1),
             ("6 flow summaries for -, 7 booked", |it| it.written[0].flows += 1),
             ("6 flow summaries for x.jsonl, 5 booked", |it| it.dropped.flows -= 1),
+            ("6 flow summaries for x.har, 5 booked", |it| it.written[2].skipped_flows -= 1),
+            ("7 messages for x.har, 6 booked", |it| it.written[2].skipped_messages -= 1),
         ];
         for (says, break_it) in broken {
             let mut stats = stats();
@@ -317,6 +332,8 @@ mod tests {
             written.exchanges *= 2;
             written.flows *= 2;
             written.messages *= 2;
+            written.skipped_flows *= 2;
+            written.skipped_messages *= 2;
         }
         assert_eq!(sum.imbalances(), Vec::<String>::new());
     }

@@ -117,8 +117,13 @@ impl Output {
 
     fn count_many(&mut self, count: Count, bytes: usize) -> Result<(), OutputError> {
         self.written.exchanges += count.exchanges;
-        self.written.messages += count.messages;
-        self.written.flows += count.flows;
+        let (messages, flows) = if self.format.has_only_exchanges() {
+            (&mut self.written.skipped_messages, &mut self.written.skipped_flows)
+        } else {
+            (&mut self.written.messages, &mut self.written.flows)
+        };
+        *messages += count.messages;
+        *flows += count.flows;
         self.written.bytes += bytes as u64;
         if self.gathered.len() < GATHERED_BYTES {
             return Ok(());

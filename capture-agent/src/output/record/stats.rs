@@ -4,6 +4,7 @@ use capture_ebpf::{Governor, Verdict};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::from::some;
 use crate::event;
 use crate::output::time::Rfc3339;
 use crate::source::{HandedOver, Packets};
@@ -185,6 +186,12 @@ pub(super) struct OutputRecord<'a> {
     flows: u64,
     /// Messages of WebSockets.
     messages: u64,
+    /// Flow summaries that its format has no record of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_flows: Option<u64>,
+    /// Messages of WebSockets that its format has no record of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_messages: Option<u64>,
     bytes: u64,
 }
 
@@ -286,7 +293,15 @@ impl From<&Governor> for RingRecord {
 
 impl<'a> From<&'a event::Written> for OutputRecord<'a> {
     fn from(written: &'a event::Written) -> Self {
-        let event::Written { output, exchanges, flows, messages, bytes } = written;
-        Self { output, exchanges: *exchanges, flows: *flows, messages: *messages, bytes: *bytes }
+        let event::Written { exchanges, flows, messages, bytes, .. } = *written;
+        Self {
+            output: &written.output,
+            exchanges,
+            flows,
+            messages,
+            skipped_flows: some(written.skipped_flows),
+            skipped_messages: some(written.skipped_messages),
+            bytes,
+        }
     }
 }
