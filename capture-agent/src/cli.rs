@@ -18,7 +18,7 @@ pub(crate) use engine::EngineArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
-pub(crate) use single::{FlowsArgs, FollowArgs, Pick, SideArg, SingleArgs};
+pub(crate) use single::{FlowsArgs, FlowsFormat, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
 #[derive(Debug, Parser)]
@@ -182,6 +182,8 @@ pub(crate) enum FormatArg {
     Text,
     /// An object a line, for programs
     Jsonl,
+    /// A log as browsers keep it (HAR 1.2), of exchanges alone
+    Har,
 }
 
 impl From<FormatArg> for Format {
@@ -189,6 +191,7 @@ impl From<FormatArg> for Format {
         match format {
             FormatArg::Text => Self::Text,
             FormatArg::Jsonl => Self::Jsonl,
+            FormatArg::Har => Self::Har,
         }
     }
 }

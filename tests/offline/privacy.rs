@@ -17,10 +17,11 @@ use crate::support::pcap::{Conversation, MSS, Tcp, pcap_of};
 const SECRET: &str = "Zq7Xk9Vw3Jp5";
 
 /// Every output there is, each with all that it can show.
-const OUTPUTS: [&[&str]; 3] = [
+const OUTPUTS: [&[&str]; 4] = [
     &["-vv", "--events", "exchange,flow,stats"],
     &["-vv", "--bodies", "--forms"],
     &["--format", "jsonl", "--bodies", "--forms", "--events", "exchange,flow,stats"],
+    &["--format", "har", "--bodies", "--forms"],
 ];
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -119,7 +120,9 @@ fn flow_of(port: u16, requests: &[&[u8]], response: &[u8]) -> Vec<Tcp> {
 /// An output with what is in it as base64 as well.
 fn everything_said(stdout: &str) -> String {
     let mut said = stdout.to_owned();
-    if stdout.starts_with('{') {
+    if stdout.starts_with(r#"{"log":"#) {
+        add_base64(&serde_json::from_str(stdout).unwrap(), &mut said);
+    } else if stdout.starts_with('{') {
         json_lines(stdout).iter().for_each(|line| add_base64(line, &mut said));
     }
     said
@@ -128,7 +131,9 @@ fn everything_said(stdout: &str) -> String {
 fn add_base64(value: &Value, said: &mut String) {
     match value {
         Value::Object(members) => {
-            if let Some(encoded) = members.get("base64").and_then(Value::as_str) {
+            let is_text = members.get("encoding") == Some(&Value::from("base64"));
+            let names = ["base64", "_base64", if is_text { "text" } else { "" }];
+            for encoded in names.iter().filter_map(|name| members.get(*name)?.as_str()) {
                 let decoded = BASE64_STANDARD.decode(encoded).unwrap();
                 said.push_str(&String::from_utf8_lossy(&decoded));
             }

@@ -162,6 +162,7 @@ fn every_option_gives_the_same_bytes() {
     for arguments in [
         "-vv",
         "--bodies --format jsonl",
+        "--bodies --format har --events exchange,flow",
         "--events stats --stats-interval 1ms",
         &format!("{ledger} --count 1"),
         &format!("{ledger} --count 777"),
@@ -172,7 +173,7 @@ fn every_option_gives_the_same_bytes() {
         assert_same(capture, &files, arguments, &[]);
     }
     for outputs in
-        [&["a.jsonl", "b.txt", "c.jsonl"][..], &["a.txt"], &["a.jsonl", "full.jsonl", "b.txt"]]
+        [&["a.jsonl", "b.txt", "c.har"][..], &["a.txt"], &["a.jsonl", "full.jsonl", "b.txt"]]
     {
         assert_same(capture, &files, &format!("--quiet {ledger}"), outputs);
     }

@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod dialogues;
 pub(crate) mod events;
 pub(crate) mod fuzz;
+pub(crate) mod har;
 pub(crate) mod network;
 pub(crate) mod packets;
 pub(crate) mod pcap;

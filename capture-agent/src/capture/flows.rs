@@ -9,7 +9,7 @@ use capture_agent::output::{Format, Output, OutputError, Target, Verbosity, flow
 use super::control::Control;
 use super::single::{self, Reader};
 use super::unless_closed;
-use crate::cli::{FlowsArgs, FormatArg};
+use crate::cli::{FlowsArgs, FlowsFormat};
 
 /// Runs `flows`.
 pub(crate) fn flows(args: &FlowsArgs) -> anyhow::Result<()> {
@@ -40,15 +40,15 @@ impl Reader for Summaries {
     }
 }
 
-fn write(mut flows: Vec<FlowSummary>, format: FormatArg) -> Result<(), OutputError> {
+fn write(mut flows: Vec<FlowSummary>, format: FlowsFormat) -> Result<(), OutputError> {
     flows.sort_unstable_by_key(|summary| summary.flow.number);
     match format {
-        FormatArg::Text => {
+        FlowsFormat::Text => {
             let mut stdout = BufWriter::new(io::stdout().lock());
             let written = table::write(&flows, &mut stdout).and_then(|()| stdout.flush());
             written.map_err(|error| OutputError::in_writing(Target::Stdout, error))
         }
-        FormatArg::Jsonl => {
+        FlowsFormat::Jsonl => {
             let mut output = Output::open(Format::Jsonl, Target::Stdout, Verbosity::Line)?;
             for summary in flows {
                 output.write(&Event::Flow(Box::new(summary)))?;

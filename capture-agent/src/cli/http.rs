@@ -14,7 +14,7 @@ pub(crate) struct HttpArgs {
     /// Leave bodies in their content coding (gzip, deflate, br, zstd)
     #[arg(long)]
     pub(crate) no_decode: bool,
-    /// List the fields of forms, urlencoded and multipart, in JSON Lines
+    /// List the fields of forms, urlencoded and multipart, in JSON Lines and HAR
     #[arg(long)]
     pub(crate) forms: bool,
     /// Hide this too: header:NAME, query:NAME, form:NAME, or NAME for all three; may be given

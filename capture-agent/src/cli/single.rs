@@ -10,7 +10,7 @@ use capture_agent::segment::Endpoint;
 use capture_agent::selection::HostNet;
 use clap::{Args, ValueEnum};
 
-use super::{EngineArgs, FormatArg, TakenArgs};
+use super::{EngineArgs, TakenArgs};
 
 /// A capture file and what of it is looked at.
 #[derive(Clone, Debug, Args)]
@@ -34,10 +34,19 @@ pub(crate) struct SingleArgs {
 pub(crate) struct FlowsArgs {
     /// Format of standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) format: FormatArg,
+    pub(crate) format: FlowsFormat,
     /// The file.
     #[command(flatten)]
     pub(crate) single: SingleArgs,
+}
+
+/// A format for flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FlowsFormat {
+    /// A line a flow, for people
+    Text,
+    /// An object a line, for programs
+    Jsonl,
 }
 
 /// Arguments of `follow`.

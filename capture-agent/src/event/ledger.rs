@@ -232,8 +232,8 @@ pub struct Written {
     pub bytes: u64,
     /// What it was given of what is for consumers alone; `None` where it takes none of that.
     pub raw: Option<RawCounts>,
-    /// Events that came to it and that it has no use for: a kind of which it shows nothing, or after
-    /// the end that a script has asked for.
+    /// Events that came to it and that it has no use for: a kind of which it shows nothing, or has
+    /// no record, or after the end that a script has asked for.
     pub left_out: Counts,
     /// Of a script, how often it has failed, where that does not end it.
     pub errors: Option<u64>,

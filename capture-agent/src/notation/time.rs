@@ -14,6 +14,16 @@ fn instant(time: Timestamp) -> jiff::Timestamp {
 pub(crate) struct Rfc3339(pub(crate) Timestamp);
 
 impl Rfc3339 {
+    /// Its text with milliseconds alone, for those who read no more.
+    pub(crate) fn text_in_millis(self) -> [u8; 24] {
+        let [millis @ .., _, _, _, _, _, _, _] = self.text();
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        if let Some(part) = text.first_chunk_mut() {
+            *part = millis;
+        }
+        text
+    }
+
     /// Its text, put together by hand: each record has some, and what prints dates in every way
     /// takes longer than the rest of a record's numbers.
     pub(crate) fn text(self) -> [u8; 30] {

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Verbosity, jsonl, style, text};
+use super::{Verbosity, har, jsonl, style, text};
 use crate::event::Event;
 
 /// Longest room that is kept for what comes next: one large body shall not hold it for ever.
@@ -14,6 +14,7 @@ pub(super) const KEPT_BYTES: usize = 1 << 20;
 pub(super) enum Formatter {
     Text(text::Text),
     Jsonl,
+    Har,
     /// For tests of what formats of another kind than these rely on.
     #[cfg(test)]
     Framed(super::framed::Framed),
@@ -28,6 +29,7 @@ impl Formatter {
                 Self::Text(text::Text::new(verbosity, is_stdout && style::is_wanted()))
             }
             super::Format::Jsonl => Self::Jsonl,
+            super::Format::Har => Self::Har,
         }
     }
 
@@ -35,9 +37,19 @@ impl Formatter {
     /// the format one after the other, where they are written.
     pub(super) const fn has_memory(&self) -> bool {
         match self {
-            Self::Text(_) | Self::Jsonl => false,
+            Self::Text(_) | Self::Jsonl | Self::Har => false,
             #[cfg(test)]
             Self::Framed(framed) => framed.has_memory,
+        }
+    }
+
+    /// Whether it has records of exchanges alone, and none of other events.
+    pub(super) const fn has_only_exchanges(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Jsonl => false,
+            Self::Har => true,
+            #[cfg(test)]
+            Self::Framed(_) => false,
         }
     }
 
@@ -45,7 +57,8 @@ impl Formatter {
     /// file before it is over.
     pub(super) fn start(&mut self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Text(_) | Self::Jsonl => bytes.extend_from_slice(b""),
+            Self::Text(_) | Self::Jsonl => {}
+            Self::Har => bytes.extend_from_slice(har::START),
             #[cfg(test)]
             Self::Framed(framed) => framed.start(bytes),
         }
@@ -55,6 +68,7 @@ impl Formatter {
     pub(super) const fn between(&self) -> &'static [u8] {
         match self {
             Self::Text(_) | Self::Jsonl => b"",
+            Self::Har => har::BETWEEN,
             #[cfg(test)]
             Self::Framed(_) => super::framed::BETWEEN,
         }
@@ -64,6 +78,7 @@ impl Formatter {
     pub(super) const fn end(&self) -> &'static [u8] {
         match self {
             Self::Text(_) | Self::Jsonl => b"",
+            Self::Har => har::END,
             #[cfg(test)]
             Self::Framed(_) => super::framed::END,
         }
@@ -74,6 +89,7 @@ impl Formatter {
         match self {
             Self::Text(text) => text.write(event, bytes),
             Self::Jsonl => jsonl::write(event, bytes),
+            Self::Har => har::write(event, bytes),
             #[cfg(test)]
             Self::Framed(framed) => framed.write(event, bytes),
         }

@@ -73,9 +73,22 @@ impl Json<'_> {
     /// Adds bytes from the network in quotes, if they are known.
     pub(super) fn bytes_or_null(&mut self, bytes: Option<&[u8]>) {
         let Some(bytes) = bytes else { return self.null() };
+        self.quoted(bytes);
+    }
+
+    /// Adds bytes from the network in quotes.
+    pub(super) fn quoted(&mut self, bytes: &[u8]) {
         self.raw(b"\"");
         self.bytes(bytes);
         self.raw(b"\"");
+    }
+
+    /// Adds what is shown as a part of a text.
+    ///
+    /// # Errors
+    /// If it can't be shown.
+    pub(super) fn display(&mut self, shown: fmt::Arguments<'_>) -> fmt::Result {
+        self.write_fmt(shown)
     }
 
     /// Adds a list of records.

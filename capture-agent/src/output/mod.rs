@@ -10,6 +10,7 @@ mod format;
 mod formats;
 #[cfg(test)]
 mod framed;
+mod har;
 mod json;
 mod jsonl;
 mod parcel;

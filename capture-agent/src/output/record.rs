@@ -5,7 +5,7 @@
 
 mod direct;
 mod from;
-mod owner;
+pub(super) mod owner;
 mod parts;
 mod stats;
 mod websocket;
@@ -18,7 +18,8 @@ use serde::Serialize;
 
 use super::time::Rfc3339;
 use crate::http::Anomaly;
-pub(super) use direct::write as write_exchange;
+pub(super) use direct::{end as write_end, headers as write_headers, write as write_exchange};
+pub(super) use from::{gaps, place};
 pub use owner::{LocalRecord, ProcessRecord};
 use parts::{FlowName, Headers, Url};
 pub use stats::StatsRecord;

@@ -116,8 +116,14 @@ impl Output {
 
     fn count_many(&mut self, count: Counts, bytes: usize) -> Result<(), OutputError> {
         self.written.exchanges += count.exchanges;
-        self.written.messages += count.messages;
-        self.written.flows += count.flows;
+        let Written { messages, flows, left_out, .. } = &mut self.written;
+        let (messages, flows) = if self.format.has_only_exchanges() {
+            (&mut left_out.messages, &mut left_out.flows)
+        } else {
+            (messages, flows)
+        };
+        *messages += count.messages;
+        *flows += count.flows;
         self.written.bytes += bytes as u64;
         if self.gathered.len() < GATHERED_BYTES {
             return Ok(());

@@ -16,17 +16,33 @@ mod part_head;
 mod percent;
 mod urlencoded;
 
+use std::borrow::Cow;
+
 use super::head::REDACTED;
 use super::redact::Redaction;
 use list::List;
 pub use list::{Field, ListRules};
 use multipart::Multipart;
 use params::Params;
+use percent::Unescape;
 use urlencoded::UrlEncoded;
 
 /// Longest boundary that is taken for one. RFC 2046 allows 70 bytes; more would be held back at
 /// each line that looks like it.
 const MAX_BOUNDARY_BYTES: usize = 256;
+
+/// What a name or a value stands for that is encoded as those of forms and of queries are.
+#[must_use]
+pub fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'%', b'+', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut unescape = Unescape::of_form();
+    let mut out = Vec::with_capacity(text.len());
+    unescape.push(text, |bytes| out.extend_from_slice(bytes));
+    unescape.finish(|bytes| out.extend_from_slice(bytes));
+    Cow::Owned(out)
+}
 
 /// A body that is a form.
 #[derive(Debug)]

@@ -102,7 +102,7 @@ fn flow(flow: &FlowInfo, json: &mut Json<'_>) -> std::fmt::Result {
 }
 
 /// An end, from its address on.
-fn end(end: Endpoint, json: &mut Json<'_>) -> std::fmt::Result {
+pub(in crate::output) fn end(end: Endpoint, json: &mut Json<'_>) -> std::fmt::Result {
     match end.ip() {
         IpAddr::V4(ip) => {
             let [a, b, c, d] = ip.octets();
@@ -202,7 +202,7 @@ fn rest<H>(head: &Head, message: &Message<H>, json: &mut Json<'_>) -> std::fmt::
     Ok(())
 }
 
-fn headers(fields: &Fields, json: &mut Json<'_>) {
+pub(in crate::output) fn headers(fields: &Fields, json: &mut Json<'_>) {
     let mut before: &[u8] = br#"[{"name":""#;
     let has_plain_names = fields.has_plain_names();
     for (name, value) in fields.iter() {

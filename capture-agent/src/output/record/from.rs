@@ -54,7 +54,9 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
 }
 
 /// Name, index and network namespace of the interface where a flow was first seen.
-pub(super) fn place(flow: &event::FlowInfo) -> (Option<&str>, Option<u32>, Option<&str>) {
+pub(in crate::output) fn place(
+    flow: &event::FlowInfo,
+) -> (Option<&str>, Option<u32>, Option<&str>) {
     flow.iface.as_ref().map_or((None, None, None), |iface| {
         (Some(&*iface.name), iface.ifindex, iface.netns.as_deref())
     })
@@ -128,7 +130,7 @@ pub(super) fn some(bytes: u64) -> Option<u64> {
     (bytes > 0).then_some(bytes)
 }
 
-pub(super) fn gaps<H>(
+pub(in crate::output) fn gaps<H>(
     message: &Message<H>,
     are_listed: impl Fn(Missing) -> bool,
 ) -> Vec<GapRecord> {

@@ -30,22 +30,22 @@ fn owner(flow: &FlowInfo) -> Option<&Owner> {
     flow.owner.as_deref()
 }
 
-pub(super) fn local(flow: &FlowInfo) -> Option<LocalRecord> {
+pub(in crate::output) fn local(flow: &FlowInfo) -> Option<LocalRecord> {
     owner(flow).map(|owner| match owner.end {
         End::Client => LocalRecord::Client,
         End::Server => LocalRecord::Server,
     })
 }
 
-pub(super) fn cgroup(flow: &FlowInfo) -> Option<&str> {
+pub(in crate::output) fn cgroup(flow: &FlowInfo) -> Option<&str> {
     owner(flow)?.cgroup.as_deref()
 }
 
-pub(super) fn container(flow: &FlowInfo) -> Option<&str> {
+pub(in crate::output) fn container(flow: &FlowInfo) -> Option<&str> {
     owner(flow)?.container.as_deref()
 }
 
-pub(super) fn process(flow: &FlowInfo) -> Option<ProcessRecord<'_>> {
+pub(in crate::output) fn process(flow: &FlowInfo) -> Option<ProcessRecord<'_>> {
     let process = owner(flow)?.process.as_ref()?;
     Some(ProcessRecord { pid: process.pid, name: Cow::Borrowed(&process.name) })
 }

@@ -216,8 +216,8 @@ pub(super) struct OutputRecord<'a> {
     /// Of a script: how often it has failed, with `--script-errors count`.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<u64>,
-    /// What came to it and was not for it: of a kind that it does not show, or after the end that a
-    /// script has asked for. Absent where there was nothing.
+    /// What came to it and was not for it: of a kind that it does not show or has no record of, or
+    /// after the end that a script has asked for. Absent where there was nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<LeftOutRecord>,
 }
