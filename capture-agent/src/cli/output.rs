@@ -15,6 +15,13 @@ pub(crate) struct OutputArgs {
     pub(crate) output: Vec<OutputArg>,
 }
 
+impl OutputArgs {
+    /// Whether one of the outputs has this format.
+    pub(crate) fn has(&self, format: Format) -> bool {
+        self.output.iter().any(|output| output.format == Some(format))
+    }
+}
+
 /// An output: where to, and in which format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OutputArg {

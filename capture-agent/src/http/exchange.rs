@@ -104,6 +104,13 @@ pub struct Body {
     pub wire: Option<Box<Wire>>,
 }
 
+impl Body {
+    /// About how many bytes it takes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.content.len() + self.wire.as_ref().map_or(0, |wire| wire.memory())
+    }
+}
+
 /// A request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<H> {

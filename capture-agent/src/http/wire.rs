@@ -48,7 +48,7 @@ impl Wire {
     /// The pieces with their bytes.
     pub fn parts(&self) -> impl Iterator<Item = (Piece, &[u8])> {
         let mut start = 0;
-        self.pieces.iter().filter_map(move |piece| {
+        self.pieces.iter().map_while(move |piece| {
             let bytes = self.bytes.get(start..start + piece.len)?;
             start += piece.len;
             Some((*piece, bytes))

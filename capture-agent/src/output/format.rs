@@ -11,11 +11,16 @@ pub enum Format {
     Text,
     /// An object a line, for programs.
     Jsonl,
+    /// Frames that carry them, rebuilt, for Wireshark.
+    Pcapng,
 }
 
 /// Each format, what it is called, and what the names of its files end in.
-const FORMATS: [(Format, &str, &[&str]); 2] =
-    [(Format::Text, "text", &["txt", "log"]), (Format::Jsonl, "jsonl", &["jsonl", "ndjson"])];
+const FORMATS: [(Format, &str, &[&str]); 3] = [
+    (Format::Text, "text", &["txt", "log"]),
+    (Format::Jsonl, "jsonl", &["jsonl", "ndjson"]),
+    (Format::Pcapng, "pcapng", &["pcapng"]),
+];
 
 /// What the name of a compressed file ends in, after what tells its format.
 const COMPRESSED: [&str; 2] = ["gz", "zst"];

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use super::pcapng::rebuilt::Rebuilt;
 use super::{Verbosity, jsonl, style, text};
 use crate::event::Event;
 
@@ -14,6 +15,7 @@ pub(super) const KEPT_BYTES: usize = 1 << 20;
 pub(super) enum Formatter {
     Text(text::Text),
     Jsonl,
+    Pcapng(Box<Rebuilt>),
     /// For tests of what formats of another kind than these rely on.
     #[cfg(test)]
     Framed(super::framed::Framed),
@@ -28,6 +30,7 @@ impl Formatter {
                 Self::Text(text::Text::new(verbosity, is_stdout && style::is_wanted()))
             }
             super::Format::Jsonl => Self::Jsonl,
+            super::Format::Pcapng => Self::Pcapng(Box::default()),
         }
     }
 
@@ -36,6 +39,7 @@ impl Formatter {
     pub(super) const fn has_memory(&self) -> bool {
         match self {
             Self::Text(_) | Self::Jsonl => false,
+            Self::Pcapng(_) => true,
             #[cfg(test)]
             Self::Framed(framed) => framed.has_memory,
         }
@@ -46,6 +50,7 @@ impl Formatter {
     pub(super) fn start(&mut self, bytes: &mut Vec<u8>) {
         match self {
             Self::Text(_) | Self::Jsonl => bytes.extend_from_slice(b""),
+            Self::Pcapng(rebuilt) => rebuilt.start(bytes),
             #[cfg(test)]
             Self::Framed(framed) => framed.start(bytes),
         }
@@ -54,7 +59,7 @@ impl Formatter {
     /// What [`Self::format`] begins each record with, and what the first of a file goes without.
     pub(super) const fn between(&self) -> &'static [u8] {
         match self {
-            Self::Text(_) | Self::Jsonl => b"",
+            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) => b"",
             #[cfg(test)]
             Self::Framed(_) => super::framed::BETWEEN,
         }
@@ -63,7 +68,7 @@ impl Formatter {
     /// What stands after the last record of a file.
     pub(super) const fn end(&self) -> &'static [u8] {
         match self {
-            Self::Text(_) | Self::Jsonl => b"",
+            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) => b"",
             #[cfg(test)]
             Self::Framed(_) => super::framed::END,
         }
@@ -74,6 +79,10 @@ impl Formatter {
         match self {
             Self::Text(text) => text.write(event, bytes),
             Self::Jsonl => jsonl::write(event, bytes),
+            Self::Pcapng(rebuilt) => {
+                rebuilt.write(event, bytes);
+                Ok(())
+            }
             #[cfg(test)]
             Self::Framed(framed) => framed.write(event, bytes),
         }
