@@ -8,7 +8,7 @@ use clap::Args;
 /// Arguments for what is written where.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Write to a file instead of standard output, in the format its name ends in (.jsonl, .txt) or
+    /// Write to a file instead of standard output, in the format its name ends in (.jsonl, .txt, .pcapng) or
     /// in the one named before a colon, as in 'jsonl:/dev/stderr'; may be given several times, '-' is
     /// standard output
     #[arg(long, value_name = "[FORMAT:]PATH", value_parser = OutputArg::parse)]
