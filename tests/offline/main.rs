@@ -29,6 +29,7 @@ mod losses;
 mod networks;
 mod owner;
 mod privacy;
+mod rebuilt;
 mod resync;
 mod schema;
 mod stream_properties;

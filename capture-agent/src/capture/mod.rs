@@ -26,7 +26,7 @@ use capture_agent::http::HttpRules;
 use capture_agent::http::form::ListRules;
 use capture_agent::http::head::HeadRules;
 use capture_agent::http::redact::Redaction;
-use capture_agent::output::{Output, OutputError, Outputs, Target, Verbosity, summary};
+use capture_agent::output::{Format, Output, OutputError, Outputs, Target, Verbosity, summary};
 use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
 
@@ -52,6 +52,8 @@ fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
             keep_body_bytes: http.bodies.map_or(shown, memory),
             decode: !http.no_decode,
             list_forms: http.forms.then(ListRules::default),
+            // Frames can be rebuilt from nothing else.
+            keep_wire: args.outputs.has(Format::Pcapng),
             ..HttpRules::default()
         },
         ..engine_settings(&args.engine, server_ports)

@@ -8,11 +8,18 @@ use clap::Args;
 /// Arguments for what is written where.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Write to a file instead of standard output, in the format its name ends in (.jsonl, .har, .txt) or
-    /// in the one named before a colon, as in 'jsonl:/dev/stderr'; may be given several times, '-' is
+    /// Write to a file instead of standard output, in the format its name ends in (.jsonl, .har,
+    /// .pcapng, .txt) or in the one named before a colon, as in 'jsonl:/dev/stderr'; may be given several times, '-' is
     /// standard output
     #[arg(long, value_name = "[FORMAT:]PATH", value_parser = OutputArg::parse)]
     pub(crate) output: Vec<OutputArg>,
+}
+
+impl OutputArgs {
+    /// Whether one of the outputs has this format.
+    pub(crate) fn has(&self, format: Format) -> bool {
+        self.output.iter().any(|output| output.format == Some(format))
+    }
 }
 
 /// An output: where to, and in which format.

@@ -39,7 +39,7 @@ impl Connection {
         match direction {
             Direction::ToServer => {
                 let Some(ask) = dialogue.current_ask() else { return false };
-                let is_taken = ask.progress.intake.is_none()
+                let is_taken = ask.progress.is_only_counted()
                     && requests.pass_content(content.offset, len, content.time);
                 if is_taken {
                     count(&mut ask.message, &mut ask.progress, content);
@@ -49,7 +49,7 @@ impl Connection {
             Direction::ToClient => {
                 let Some(answer) = dialogue.current_answer() else { return false };
                 let Some(message) = &mut answer.message else { return false };
-                let is_taken = answer.progress.intake.is_none()
+                let is_taken = answer.progress.is_only_counted()
                     && responses.pass_content(content.offset, len, content.time);
                 if is_taken {
                     count(message, &mut answer.progress, content);

@@ -5,6 +5,7 @@
 use super::anomaly::Anomalies;
 use super::form::Field;
 use super::head::{Fields, RequestHead, ResponseHead};
+use super::wire::Wire;
 use crate::segment::{Missing, Timestamp};
 use crate::stream::Disorder;
 
@@ -99,6 +100,15 @@ pub struct Body {
     pub decoded: bool,
     /// Fields and parts of a form, where they were to be listed.
     pub form: Option<Vec<Field>>,
+    /// The body as it was on the wire, where that was to be kept and `content` can't tell.
+    pub wire: Option<Box<Wire>>,
+}
+
+impl Body {
+    /// About how many bytes it takes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.content.len() + self.wire.as_ref().map_or(0, |wire| wire.memory())
+    }
 }
 
 /// A request or a response.

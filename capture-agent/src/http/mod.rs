@@ -20,6 +20,7 @@ mod scribe;
 mod seek;
 mod tunnel;
 pub mod websocket;
+pub mod wire;
 
 use crate::flow::Direction;
 use crate::stream::{Chunk, Mark};
@@ -47,6 +48,15 @@ pub struct HttpRules {
     pub decoding: coding::Limits,
     /// How much of forms is listed; `None` for nothing.
     pub list_forms: Option<form::ListRules>,
+    /// Whether as many bytes of each body are kept as they were on the wire, too.
+    pub keep_wire: bool,
+}
+
+impl HttpRules {
+    /// How many bytes of memory are kept of each body.
+    const fn kept_bytes(&self) -> usize {
+        self.keep_body_bytes.saturating_mul(if self.keep_wire { 2 } else { 1 })
+    }
 }
 
 impl Default for HttpRules {
@@ -57,6 +67,7 @@ impl Default for HttpRules {
             decode: true,
             decoding: coding::Limits::default(),
             list_forms: None,
+            keep_wire: false,
         }
     }
 }

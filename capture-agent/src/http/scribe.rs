@@ -37,7 +37,7 @@ pub(super) struct Scribe<'a> {
 
 impl Scribe<'_> {
     fn pass(&mut self) {
-        let keep = self.rules.keep_body_bytes;
+        let keep = self.rules.kept_bytes();
         self.dialogue.pass(self.connect_ns, keep, &mut self.out.exchanges);
     }
 

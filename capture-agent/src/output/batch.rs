@@ -44,7 +44,7 @@ pub(super) fn weight(event: &Event) -> usize {
     };
     let request = exchange.http.request.as_ref();
     let response = exchange.http.response.as_ref();
-    let requested = request.map_or(0, |m| m.head.head().len() as usize + m.body.content.len());
-    let responded = response.map_or(0, |m| m.head.head().len() as usize + m.body.content.len());
+    let requested = request.map_or(0, |m| m.head.head().len() as usize + m.body.weight());
+    let responded = response.map_or(0, |m| m.head.head().len() as usize + m.body.weight());
     BASE + requested + responded
 }

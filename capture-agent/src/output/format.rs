@@ -13,13 +13,16 @@ pub enum Format {
     Jsonl,
     /// A log of exchanges as browsers keep it: HAR 1.2.
     Har,
+    /// Frames that carry them, rebuilt, for Wireshark.
+    Pcapng,
 }
 
 /// Each format, what it is called, and what the names of its files end in.
-const FORMATS: [(Format, &str, &[&str]); 3] = [
+const FORMATS: [(Format, &str, &[&str]); 4] = [
     (Format::Text, "text", &["txt", "log"]),
     (Format::Jsonl, "jsonl", &["jsonl", "ndjson"]),
     (Format::Har, "har", &["har"]),
+    (Format::Pcapng, "pcapng", &["pcapng"]),
 ];
 
 /// What the name of a compressed file ends in, after what tells its format.

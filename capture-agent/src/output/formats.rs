@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use super::pcapng::rebuilt::Rebuilt;
 use super::{Verbosity, har, jsonl, style, text};
 use crate::event::Event;
 
@@ -15,6 +16,7 @@ pub(super) enum Formatter {
     Text(text::Text),
     Jsonl,
     Har,
+    Pcapng(Box<Rebuilt>),
     /// For tests of what formats of another kind than these rely on.
     #[cfg(test)]
     Framed(super::framed::Framed),
@@ -30,6 +32,7 @@ impl Formatter {
             }
             super::Format::Jsonl => Self::Jsonl,
             super::Format::Har => Self::Har,
+            super::Format::Pcapng => Self::Pcapng(Box::default()),
         }
     }
 
@@ -38,6 +41,7 @@ impl Formatter {
     pub(super) const fn has_memory(&self) -> bool {
         match self {
             Self::Text(_) | Self::Jsonl | Self::Har => false,
+            Self::Pcapng(_) => true,
             #[cfg(test)]
             Self::Framed(framed) => framed.has_memory,
         }
@@ -47,7 +51,7 @@ impl Formatter {
     pub(super) const fn has_only_exchanges(&self) -> bool {
         match self {
             Self::Text(_) | Self::Jsonl => false,
-            Self::Har => true,
+            Self::Har | Self::Pcapng(_) => true,
             #[cfg(test)]
             Self::Framed(_) => false,
         }
@@ -59,6 +63,7 @@ impl Formatter {
         match self {
             Self::Text(_) | Self::Jsonl => {}
             Self::Har => bytes.extend_from_slice(har::START),
+            Self::Pcapng(rebuilt) => rebuilt.start(bytes),
             #[cfg(test)]
             Self::Framed(framed) => framed.start(bytes),
         }
@@ -67,7 +72,7 @@ impl Formatter {
     /// What [`Self::format`] begins each record with, and what the first of a file goes without.
     pub(super) const fn between(&self) -> &'static [u8] {
         match self {
-            Self::Text(_) | Self::Jsonl => b"",
+            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) => b"",
             Self::Har => har::BETWEEN,
             #[cfg(test)]
             Self::Framed(_) => super::framed::BETWEEN,
@@ -77,7 +82,7 @@ impl Formatter {
     /// What stands after the last record of a file.
     pub(super) const fn end(&self) -> &'static [u8] {
         match self {
-            Self::Text(_) | Self::Jsonl => b"",
+            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) => b"",
             Self::Har => har::END,
             #[cfg(test)]
             Self::Framed(_) => super::framed::END,
@@ -90,6 +95,10 @@ impl Formatter {
             Self::Text(text) => text.write(event, bytes),
             Self::Jsonl => jsonl::write(event, bytes),
             Self::Har => har::write(event, bytes),
+            Self::Pcapng(rebuilt) => {
+                rebuilt.write(event, bytes);
+                Ok(())
+            }
             #[cfg(test)]
             Self::Framed(framed) => framed.write(event, bytes),
         }

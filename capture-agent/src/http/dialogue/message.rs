@@ -5,6 +5,7 @@ use crate::http::exchange::{Message, Network, State as Seen, Timing};
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::http::intake::Intake;
 use crate::http::parser::{Loss, Start};
+use crate::http::wire::Keeping;
 use crate::segment::Timestamp;
 
 /// Most interim responses that are kept with the final one: stops a server that never comes to it.
@@ -95,6 +96,8 @@ pub(in crate::http) struct Progress {
     pub(in crate::http) anomalies: Anomalies,
     /// What its body goes through, while it comes in.
     pub(in crate::http) intake: Option<Box<Intake>>,
+    /// Keeps its body as it is on the wire, where that is wanted.
+    pub(in crate::http) keeping: Option<Box<Keeping>>,
     /// What the network had done to the flow when it was last heard of.
     pub(in crate::http) network: Network,
     /// Bytes of memory of what it holds.
@@ -107,9 +110,15 @@ impl Progress {
             over: false,
             anomalies: Anomalies::default(),
             intake: None,
+            keeping: None,
             network: start.arrival.network,
             memory,
         }
+    }
+
+    /// Whether bytes of the body go nowhere.
+    pub(in crate::http) const fn is_only_counted(&self) -> bool {
+        self.intake.is_none() && self.keeping.is_none()
     }
 }
 

@@ -43,12 +43,16 @@ pub fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     unescape.finish(|bytes| out.extend_from_slice(bytes));
     Cow::Owned(out)
 }
+/// What stands for the bytes of a secret where they are masked one by one.
+const MASK: &[u8] = &[b'*'; 256];
 
 /// A body that is a form.
 #[derive(Debug)]
 pub struct Form {
     syntax: Syntax,
     list: List,
+    /// Whether secrets are masked byte by byte.
+    masks: bool,
 }
 
 #[derive(Debug)]
@@ -79,7 +83,13 @@ impl Form {
         } else {
             return None;
         };
-        Some(Self { syntax, list: List::new(list) })
+        Some(Self { syntax, list: List::new(list), masks: false })
+    }
+
+    /// The same, with a `*` for each byte of what is secret: as many bytes come out as went in.
+    #[must_use]
+    pub fn masked(content_type: &[u8]) -> Option<Self> {
+        Some(Self { masks: true, ..Self::of(content_type, None)? })
     }
 
     /// Takes the next bytes of the body, and gives `sink` what may be shown of them, secrets as
@@ -88,7 +98,7 @@ impl Form {
         if !redaction.hides_fields() && !self.list.is_wanted() {
             return sink(bytes);
         }
-        let mut out = Out { redaction, sink };
+        let mut out = Out { redaction, sink, masks: self.masks };
         match &mut self.syntax {
             Syntax::UrlEncoded(form) => form.push(bytes, &mut self.list, &mut out),
             Syntax::Multipart(form) => form.push(bytes, &mut self.list, &mut out),
@@ -98,7 +108,7 @@ impl Form {
 
     /// Bytes of the body were lost here: what follows is hidden to the end of its field.
     pub fn gap(&mut self, redaction: &Redaction, sink: &mut dyn FnMut(&[u8])) {
-        let mut out = Out { redaction, sink };
+        let mut out = Out { redaction, sink, masks: self.masks };
         match &mut self.syntax {
             Syntax::UrlEncoded(form) => form.gap(&mut self.list),
             Syntax::Multipart(form) => form.gap(&mut self.list, &mut out),
@@ -108,7 +118,7 @@ impl Form {
 
     /// Nothing more comes; `whole` where that is the end of the body, and not of what was seen.
     pub fn finish(&mut self, whole: bool, redaction: &Redaction, sink: &mut dyn FnMut(&[u8])) {
-        let mut out = Out { redaction, sink };
+        let mut out = Out { redaction, sink, masks: self.masks };
         match &mut self.syntax {
             Syntax::UrlEncoded(form) => form.finish(whole, &mut self.list),
             Syntax::Multipart(form) => form.finish(&mut self.list, &mut out),
@@ -162,6 +172,7 @@ fn boundary(params: &[u8]) -> Option<Vec<u8>> {
 struct Out<'a> {
     redaction: &'a Redaction,
     sink: &'a mut dyn FnMut(&[u8]),
+    masks: bool,
 }
 
 impl Out<'_> {
@@ -175,6 +186,11 @@ impl Out<'_> {
     fn hide(&mut self, bytes: &[u8], hidden: &mut bool) {
         if !self.redaction.hides_fields() {
             self.show(bytes);
+        } else if self.masks {
+            *hidden = true;
+            bytes
+                .chunks(MASK.len())
+                .for_each(|part| self.show(MASK.get(..part.len()).unwrap_or_default()));
         } else if !bytes.is_empty() && !*hidden {
             *hidden = true;
             self.show(REDACTED);

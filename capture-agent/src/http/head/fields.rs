@@ -91,6 +91,18 @@ impl Fields {
         self.text.capacity() + self.fields.capacity() * size_of::<Field>()
     }
 
+    /// The head that they are of as it was sent, but for secrets and its last line end, if it was by
+    /// the grammar.
+    pub(super) fn as_sent(&self) -> Option<Cow<'_, [u8]>> {
+        let last = self.fields.last().filter(|_| self.has_plain_names)?;
+        // Nothing is kept after the last part, and an empty one is none.
+        Some(if last.value.is_empty() {
+            [&self.text, &b":"[..]].concat().into()
+        } else {
+            self.text.as_slice().into()
+        })
+    }
+
     pub(super) fn slice(&self, span: &Span) -> &[u8] {
         self.text.get(range(span)).unwrap_or_default()
     }

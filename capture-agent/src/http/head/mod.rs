@@ -4,6 +4,7 @@
 //! still take is parsed by [`lenient`], with a mark for each thing that is odd. Invariant: secrets
 //! are replaced before a head is stored, unless they were asked for.
 
+mod again;
 mod fields;
 mod lenient;
 mod request;
@@ -84,6 +85,7 @@ pub struct Head {
     version: Option<Version>,
     anomalies: Anomalies,
     len: u32,
+    is_cut: bool,
 }
 
 impl Head {
@@ -97,6 +99,12 @@ impl Head {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether only the first part of it was seen.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Bytes of memory that the head takes beyond its own size.
@@ -159,6 +167,7 @@ impl Head {
     /// Only the first part of the head was seen, this many bytes: what is not there may follow.
     pub(super) const fn is_cut_to(&mut self, len: u32) {
         self.len = len;
+        self.is_cut = true;
         self.anomalies.remove(Anomaly::MissingHost);
     }
 
@@ -176,12 +185,18 @@ impl Head {
         if version.is_some_and(|version| !version.is_usual()) {
             anomalies.add(Anomaly::OddVersion);
         }
-        Self { fields: builder.build(), version, anomalies, len: len as u32 }
+        Self { fields: builder.build(), version, anomalies, len: len as u32, is_cut: false }
     }
 
     /// That of a message that has none, or whose head was not seen.
     fn absent(version: Option<Version>) -> Self {
-        Self { fields: Fields::default(), version, anomalies: Anomalies::default(), len: 0 }
+        Self {
+            fields: Fields::default(),
+            version,
+            anomalies: Anomalies::default(),
+            len: 0,
+            is_cut: false,
+        }
     }
 }
 

@@ -152,3 +152,40 @@ fn headers_past_the_limit_are_left_out_but_for_those_of_framing() {
     assert_eq!(head.head().headers().count(), 201);
     assert_eq!(head.head().anomalies(), Anomalies::default());
 }
+
+#[test]
+fn heads_by_the_grammar_are_written_again_as_they_were_sent() {
+    for text in [
+        "GET /a?b HTTP/1.1\r\nHost:example.com\r\nX:  1\t\r\nx: \u{e4}\r\n\r\n",
+        "GET / HTTP/1.0\r\nA: b\r\nEmpty:\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nEmpty:\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+    ] {
+        let mut again = Vec::new();
+        request(text).unwrap().write_again(&mut again);
+        assert_eq!(String::from_utf8(again).unwrap(), text);
+    }
+    for text in [
+        "HTTP/1.1 200 Sch\u{f6}n\r\nA: b\r\n\r\n",
+        "HTTP/1.0 404 \r\nA: b\r\n\r\n",
+        "HTTP/1.0 404\r\nA:\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        let mut again = Vec::new();
+        response(text).unwrap().write_again(&mut again);
+        assert_eq!(String::from_utf8(again).unwrap(), text);
+    }
+    let (text, mut again) = ("GET /x HTTP/1.1\nhost : h\r\nno colon\r\n a\r\n\r\n", Vec::new());
+    request(text).unwrap().write_again(&mut again);
+    assert_eq!(again, b"GET /x HTTP/1.1\r\nhost: h\r\nno colon a: \r\n\r\n");
+}
+
+#[test]
+fn heads_are_written_again_without_their_secrets() {
+    let text = "GET /?token=c2VjcmV0&a=b HTTP/1.1\r\nHost: h\r\nauthorization:Basic c2VjcmV0\r\n\
+                X: y\r\n\r\n";
+    let mut again = Vec::new();
+    request(text).unwrap().write_again(&mut again);
+    let shown = text.replace("Basic c2VjcmV0", "[redacted]").replace("c2VjcmV0", "[redacted]");
+    assert_eq!(String::from_utf8(again).unwrap(), shown);
+}

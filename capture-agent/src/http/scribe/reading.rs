@@ -10,6 +10,7 @@ use crate::http::exchange::{Body, Gap, Length, Message, Place, State as Seen};
 use crate::http::head::{Fields, Parse};
 use crate::http::intake::Intake;
 use crate::http::parser::{Lost, Start};
+use crate::http::wire::{Keeping, Wire};
 use crate::segment::{Missing, Timestamp};
 
 /// Most gaps of one message whose places are kept: stops a body of nothing but holes.
@@ -45,6 +46,7 @@ impl<H: Parse> Reading<'_, H> {
         let Message { head, body, .. } = &mut **message;
         progress.anomalies.extend(head.common().anomalies());
         progress.intake = Intake::of(head, rules, body, &mut progress.anomalies);
+        progress.keeping = Keeping::of(head, rules, body);
     }
 
     pub(super) fn content(&mut self, bytes: &[u8], time: Timestamp, conflict: bool) {
@@ -53,7 +55,10 @@ impl<H: Parse> Reading<'_, H> {
         if conflict {
             progress.anomalies.add(Anomaly::ConflictingCopies);
         }
-        let Progress { intake, anomalies, .. } = &mut **progress;
+        let Progress { intake, anomalies, keeping, .. } = &mut **progress;
+        if let Some(keeping) = keeping {
+            keeping.push(bytes, time, &rules.head.redaction);
+        }
         message.body.take(bytes, intake.as_mut(), rules, anomalies);
     }
 
@@ -77,7 +82,10 @@ impl<H: Parse> Reading<'_, H> {
         }
         message.last_byte = message.last_byte.max(time.unwrap_or(message.last_byte));
         note_gap(&mut message.gaps, Gap { missing, place, offset, bytes });
-        let Progress { intake, anomalies, .. } = &mut **progress;
+        let Progress { intake, anomalies, keeping, .. } = &mut **progress;
+        if let (Some(keeping), Place::Body) = (keeping, place) {
+            keeping.gap(bytes, &rules.head.redaction);
+        }
         if let Some(intake) = intake {
             intake.gap(rules, &mut message.body, anomalies);
         }
@@ -114,6 +122,9 @@ impl<H: Parse> Reading<'_, H> {
         if body.length == Length::Counted {
             body.wire_bytes += message.elided_bytes;
         }
+        if let Some(keeping) = progress.keeping.take() {
+            body.wire = Some(Box::new(keeping.finish(&rules.head.redaction)));
+        }
         match progress.intake.take() {
             Some(mut intake) => intake.finish(whole, rules, body, &mut progress.anomalies),
             None => body.bytes = (whole && body.decoded).then_some(body.wire_bytes),
@@ -123,8 +134,10 @@ impl<H: Parse> Reading<'_, H> {
     fn memory(&self) -> usize {
         let Message { head, body, trailers, gaps, .. } = &*self.message;
         let intake = self.progress.intake.as_ref().map_or(0, |intake| intake.memory());
+        let keeping = self.progress.keeping.as_ref().map_or(0, |keeping| keeping.memory());
+        let wire = body.wire.as_ref().map_or(0, |wire| size_of::<Wire>() + wire.memory()) + keeping;
         let gaps = gaps.capacity() * size_of::<Gap>();
-        head.common().memory() + body.content.capacity() + trailers.memory() + gaps + intake
+        head.common().memory() + body.content.capacity() + trailers.memory() + gaps + intake + wire
     }
 }
 

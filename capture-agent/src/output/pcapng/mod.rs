@@ -10,6 +10,7 @@
 
 mod block;
 mod frame;
+pub(super) mod rebuilt;
 
 use crate::segment::Segment;
 
