@@ -5,6 +5,7 @@
 use super::anomaly::Anomalies;
 use super::form::Field;
 use super::head::{Fields, RequestHead, ResponseHead};
+use super::streamed::Streamed;
 use crate::segment::{Missing, Timestamp};
 use crate::stream::Disorder;
 
@@ -99,11 +100,15 @@ pub struct Body {
     pub decoded: bool,
     /// Fields and parts of a form, where they were to be listed.
     pub form: Option<Vec<Field>>,
+    /// What has been handed on of it as it came in, where it was to be.
+    pub streamed: Option<Box<Streamed>>,
 }
 
 /// A request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<H> {
+    /// Stream offset of its first byte: with flow and direction the name of the message.
+    pub offset: u64,
     /// Start line and header fields.
     pub head: H,
     /// Content.

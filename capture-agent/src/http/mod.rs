@@ -18,6 +18,7 @@ mod recognise;
 pub mod redact;
 mod scribe;
 mod seek;
+mod streamed;
 mod tunnel;
 pub mod websocket;
 
@@ -31,6 +32,7 @@ use head::{HeadRules, Parse, RequestHead, ResponseHead};
 pub use parser::Ending;
 use parser::{Arrival, Hole, Parser};
 use scribe::{Requests, Responses, Scribe};
+pub use streamed::{About, BodyPart, StreamRules, Streamed};
 use tunnel::OpenTunnel;
 pub use tunnel::{Tunnel, WebSocketMessage};
 
@@ -47,6 +49,8 @@ pub struct HttpRules {
     pub decoding: coding::Limits,
     /// How much of forms is listed; `None` for nothing.
     pub list_forms: Option<form::ListRules>,
+    /// Which bodies are handed on as they come in; `None` for none.
+    pub stream: Option<StreamRules>,
 }
 
 impl Default for HttpRules {
@@ -57,6 +61,7 @@ impl Default for HttpRules {
             decode: true,
             decoding: coding::Limits::default(),
             list_forms: None,
+            stream: None,
         }
     }
 }
@@ -65,6 +70,8 @@ impl Default for HttpRules {
 /// WebSocket carried.
 #[derive(Debug, Default)]
 pub struct Said {
+    /// Bytes of bodies, before the exchanges that they are of.
+    pub parts: Vec<BodyPart>,
     /// Exchanges that are over.
     pub exchanges: Vec<Exchange>,
     /// Messages that are over. After the first one no exchange comes any more.
