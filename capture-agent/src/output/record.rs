@@ -7,6 +7,7 @@ mod direct;
 mod from;
 mod owner;
 mod parts;
+mod payload;
 mod stats;
 mod websocket;
 
@@ -21,6 +22,8 @@ use crate::http::Anomaly;
 pub(super) use direct::write as write_exchange;
 pub use owner::{LocalRecord, ProcessRecord};
 use parts::{FlowName, Headers, Url};
+pub(super) use payload::Payload;
+pub use payload::{HoleRecord, PayloadRecord, PayloadStateRecord, SideRecord};
 pub use stats::StatsRecord;
 pub use websocket::{OpcodeRecord, WebSocketRecord};
 
@@ -36,6 +39,8 @@ pub enum Record<'a> {
     WebSocket(WebSocketRecord<'a>),
     /// A flow that is gone.
     Flow(FlowRecord<'a>),
+    /// A body that was saved, in the index of its folder.
+    Payload(PayloadRecord<'a>),
     /// The ledger: where every packet, segment, exchange and message went.
     Stats(StatsRecord<'a>),
 }
