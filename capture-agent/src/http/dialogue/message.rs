@@ -116,7 +116,7 @@ impl Progress {
         }
     }
 
-    /// Whether bytes of the body go nowhere.
+    /// Whether bytes of the body are neither decoded nor kept.
     pub(in crate::http) const fn is_only_counted(&self) -> bool {
         self.intake.is_none() && self.keeping.is_none()
     }
