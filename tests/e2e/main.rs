@@ -8,6 +8,7 @@ mod support {
     pub(crate) mod cgroup;
     pub(crate) mod client;
     pub(crate) mod fetch;
+    pub(crate) mod har;
     pub(crate) mod hooks;
     pub(crate) mod lab;
     pub(crate) mod ledger;
@@ -27,6 +28,7 @@ mod budget;
 mod exchanges;
 mod files;
 mod follow;
+mod har;
 mod ledger;
 mod load;
 mod namespaces;

@@ -57,7 +57,8 @@ impl Nginx {
         });
     }
 
-    /// Has it serve `content` as `/name`, and as `/chunked/name` and `/gzip/name`.
+    /// Has it serve `content` as `/name`, and as `/chunked/name`, `/gzip/name`, `/site/name` and
+    /// `/slow/name` (20 KiB a second).
     pub(crate) fn serve(&self, name: &str, content: &[u8]) {
         fs::write(self.dir.path().join("files").join(name), content).expect("file can be written");
     }
@@ -99,6 +100,13 @@ http {{
     # Server-side includes take the length away: chunked to HTTP/1.1, until the end to HTTP/1.0.
     location /chunked/ {{ alias {root}/files/; ssi on; ssi_types *; }}
     location /gzip/ {{ alias {root}/files/; gzip on; gzip_types *; gzip_min_length 1; }}
+    # A page with the types that browsers insist on, what of it is text compressed.
+    location = /start {{ return 302 /site/index.html; }}
+    location /site/ {{
+      alias {root}/files/; gzip on; gzip_types text/css text/javascript; gzip_min_length 1;
+      types {{ text/html html; text/css css; text/javascript js; application/json json; image/png png; }}
+    }}
+    location /slow/ {{ alias {root}/files/; limit_rate 20k; }}
     # Passed on, so that the body is read before the answer.
     location /upload/ {{ proxy_pass http://unix:{root}/upload; }}
   }}

@@ -3,6 +3,7 @@
 //! Nothing is installed twice, and nothing is believed: each part is looked at where it lies, so
 //! an interrupted set-up is simply done again. With everything there that takes some 100 ms.
 
+mod browser;
 mod compiler;
 mod linker;
 mod obtain;
@@ -71,13 +72,16 @@ pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
 
 /// Programs of the end-to-end tests and modules of the system's Python, which other Pythons do not
 /// see, with the packages that bring them.
-const SERVERS_AND_CLIENTS: [(&str, &str); 10] = [
+const SERVERS_AND_CLIENTS: [(&str, &str); 13] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("tcpdump", "tcpdump"),
     ("tshark", "tshark"),
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("/usr/bin/python3", "python3"),
     ("/usr/lib/python3/dist-packages/brotli.py", "python3-brotli"),
     ("/usr/lib/python3/dist-packages/websockets/__init__.py", "python3-websockets"),
@@ -99,7 +103,8 @@ const PEERS: [(&str, &str); 9] = [
 
 /// Installs what the end-to-end tests need and this machine lacks.
 pub(crate) fn servers_and_clients(privileges: &Privileges) -> Result<()> {
-    programs(&SERVERS_AND_CLIENTS, "the end-to-end tests", privileges)
+    programs(&SERVERS_AND_CLIENTS, "the end-to-end tests", privileges)?;
+    browser::install()
 }
 
 /// Installs what benchmarks need and this machine lacks.
