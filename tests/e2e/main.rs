@@ -33,6 +33,7 @@ mod namespaces;
 mod output;
 mod owner;
 mod reader;
+mod rebuilt;
 mod selection;
 mod sensor;
 mod workers;
