@@ -35,6 +35,7 @@ mod namespaces;
 mod output;
 mod owner;
 mod reader;
+mod rebuilt;
 mod selection;
 mod sensor;
 mod workers;

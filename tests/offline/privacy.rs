@@ -93,7 +93,31 @@ impl Case {
                 failures.push(format!("{}: {output:?} does not show it: {shown}", self.name));
             }
         }
+        failures.extend(self.failures_of_frames(&file, folder));
         failures
+    }
+
+    /// The same of the frames that exchanges are written as: of their bytes, and of what is read
+    /// again of them by who wants to see secrets.
+    fn failures_of_frames(&self, file: &Path, folder: &Path) -> Option<String> {
+        let frames = folder.join("case.pcapng");
+        let write = |more: &[&str]| {
+            let output = Agent::read(file).args(["--bodies", "--output"]).args([&frames]);
+            assert_eq!(output.args(more).run().status, Some(0), "{}", self.name);
+            let bytes = fs::read(&frames).unwrap();
+            let again = ["--bodies", "--forms", "--show-secrets", "--format", "jsonl"];
+            let read = Agent::read(&frames).args(again).run();
+            assert_eq!(read.status, Some(0), "{}: {read:?}", self.name);
+            (String::from_utf8_lossy(&bytes).into_owned(), everything_said(&read.stdout))
+        };
+        let (bytes, read) = write(&self.redact);
+        if has_trace(&bytes) || has_trace(&read) {
+            return Some(format!("{}: the frames hold it: {read}", self.name));
+        }
+        let show: &[&str] = if self.redact.is_empty() { &["--show-secrets"] } else { &[] };
+        let (_, read) = write(show);
+        let is_missed = self.is_shown && !read.contains(SECRET);
+        is_missed.then(|| format!("{}: the frames do not show it: {read}", self.name))
     }
 }
 

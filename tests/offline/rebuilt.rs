@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::cases::files;
 use crate::support::dialogues::{dice, in_turns, pipelined};
 use crate::support::events::{differing, of_type};
-use crate::support::peers::{Seen, settings};
+use crate::support::peers::{MS, Peers, Seen, settings};
 use crate::support::script::{cases_in, play};
 
 fn keeping() -> Settings {
@@ -33,7 +33,7 @@ fn twice<'a>(seen: impl IntoIterator<Item = &'a Seen>, to: &Path) -> (Vec<Value>
     let mut before = Vec::new();
     let mut write = |event: Event| {
         output.write(&event).unwrap();
-        before.push(serde_json::to_value(Record::of(&event).unwrap()).unwrap());
+        before.push(serde_json::to_value(Record::of(&event)).unwrap());
     };
     for seen in seen {
         engine.segment(&seen.segment(), &mut write);
@@ -53,8 +53,7 @@ fn read(path: &Path) -> Vec<Value> {
     let mut source = FileSource::from_reader(file, "it", selection).unwrap().verify_checksums(true);
     let mut engine = Engine::new(settings());
     let mut after = Vec::new();
-    let mut keep =
-        |event: Event| after.push(serde_json::to_value(Record::of(&event).unwrap()).unwrap());
+    let mut keep = |event: Event| after.push(serde_json::to_value(Record::of(&event)).unwrap());
     while let Some(item) = source.next_item().unwrap() {
         match item {
             Item::Interface(id, name) => engine.name_interface(id, name),
@@ -245,4 +244,34 @@ fn no_loss_makes_a_response_one_to_another_request() {
         }
     }
     assert!(paired > 1_000, "{paired}");
+}
+
+#[test]
+fn what_took_long_is_read_again_though_others_were_written_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcapng");
+    const SECOND: u64 = 1_000 * MS;
+    let mut long = Peers::between("10.0.0.5:5000", "10.0.0.1:80");
+    long.handshake();
+    long.client("GET /long HTTP/1.1\r\nHost: h\r\n\r\n");
+    long.server("HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n");
+    let mut seen = Vec::new();
+    for number in 0..100 {
+        long.wait(20 * SECOND);
+        long.server("xy");
+        let mut short = Peers::between(&format!("10.0.0.6:{}", 5_000 + number), "10.0.0.1:80");
+        short.wait(20 * SECOND * (number + 1));
+        short.handshake();
+        short.client("GET /short HTTP/1.1\r\nHost: h\r\n\r\n");
+        short.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        if number % 2 == 0 {
+            short.close();
+        }
+        seen.extend(short.seen);
+    }
+    seen.extend(long.seen);
+    seen.sort_by_key(|seen| seen.time);
+    let (before, after) = twice(&seen, &path);
+    assert_eq!(of_type(&before, "exchange").count(), 101);
+    assert_eq!(differences(&before, &after), "");
 }

@@ -180,7 +180,7 @@ impl Engine {
         let mut left = EVICTIONS_AT_A_TIME;
         for phase in BY_WORTH {
             while let Some(index) = self.table.oldest(phase) {
-                let Some(end) = self.overdue(index, phase) else { break };
+                let Some(end) = self.overdue(index, phase, now) else { break };
                 if left == 0 {
                     return true;
                 }
@@ -217,9 +217,10 @@ impl Engine {
         }
     }
 
-    /// When the time of a flow was over, if it is.
-    fn overdue(&self, index: FlowIndex, phase: Phase) -> Option<Timestamp> {
-        self.end_of(index, phase).filter(|end| self.desk.now >= *end)
+    /// When the time of a flow was over, if it is by then. What comes late may come flow by flow, and
+    /// says nothing about how long a flow was silent.
+    fn overdue(&self, index: FlowIndex, phase: Phase, now: Timestamp) -> Option<Timestamp> {
+        self.end_of(index, phase).filter(|end| now >= *end)
     }
 
     /// When the time of a flow is over, if nothing more is heard of it.
@@ -243,7 +244,7 @@ impl Engine {
         if let Some(index) = self.table.find(&key) {
             let phase = self.table.phase(index).unwrap_or(Phase::Open);
             // It may be among those that are overdue and were too many to go.
-            if let Some(end) = self.overdue(index, phase) {
+            if let Some(end) = self.overdue(index, phase, segment.time) {
                 self.remove(index, CloseReason::Idle, end, listener);
             } else if self.table.flow(index).is_some_and(|flow| flow.is_succeeded_by(segment)) {
                 self.remove(index, CloseReason::Reused, self.desk.now, listener);

@@ -139,11 +139,17 @@ impl<H: Parse> Again<'_, H> {
     /// A chunk for each part; of a body that may not be there none for its end alone.
     fn say_chunks(&self, is_there: bool, talk: &mut Talk) {
         self.each(|time, part| {
-            let len = part.map_or_else(|left_out| left_out, |bytes| bytes.len() as u64);
-            talk.say(time, format!("{len:x}\r\n").as_bytes());
             match part {
-                Ok(bytes) => talk.say(time, bytes),
-                Err(left_out) => talk.leave_out(time, left_out),
+                Ok(bytes) => {
+                    talk.say(time, format!("{:x}\r\n", bytes.len()).as_bytes());
+                    talk.say(time, bytes);
+                }
+                Err(left_out) => {
+                    // With what is there before, so that nobody waits for more of that.
+                    let before = talk.last_time().unwrap_or(time);
+                    talk.say(before, format!("{left_out:x}\r\n").as_bytes());
+                    talk.leave_out(time, left_out);
+                }
             }
             talk.say(time, b"\r\n");
         });
