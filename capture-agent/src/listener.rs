@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Event, Exchange, FlowInfo, FlowSummary, Local, WebSocketMessage};
 use crate::flow::{CloseReason, Direction, FlowId, FlowKey, FlowState};
+use crate::http::BodyPart;
 use crate::segment::{Endpoint, Interface, Timestamp};
 
 /// A flow as it is now.
@@ -71,7 +72,7 @@ pub struct Data<'a> {
 
 /// Told of what happens, in the order it happens. What is not wanted need not be written.
 ///
-/// For one flow the order is: `opened`; `sent`, `received`, `gap`, `elided`, `unacknowledged`, `exchange`
+/// For one flow the order is: `opened`; `sent`, `received`, `gap`, `elided`, `unacknowledged`, `content`, `exchange`
 /// and, after the exchange that upgraded it, which is its last with a response, `websocket`; `closed`;
 /// `gone`. Who is client and who is server can change until something was said, where
 /// the start of a flow was not seen. `examples/listener.rs` is a program that listens.
@@ -101,6 +102,12 @@ pub trait Listener {
     /// So many bytes in this direction have not been acknowledged: more than
     /// the settings of the engine call worth a warning.
     fn unacknowledged(&mut self, flow: &FlowView<'_>, direction: Direction, bytes: u64) {}
+
+    /// Bytes of a body have come, where [`HttpRules::stream`](crate::http::HttpRules::stream) asks
+    /// for them: codings undone, secrets of forms hidden. All of a body come in their order, before
+    /// the exchange that it is of; the message there has the same direction and
+    /// [`offset`](crate::http::Message::offset).
+    fn content(&mut self, flow: &FlowView<'_>, part: BodyPart) {}
 
     /// An exchange is over.
     fn exchange(&mut self, exchange: Exchange) {}

@@ -29,6 +29,8 @@ pub(super) struct Desk {
     pub(super) exchanges_passed: u64,
     /// Messages of WebSockets that it has had.
     pub(super) messages_passed: u64,
+    /// Bytes of bodies that it has had as they came in.
+    pub(super) content_bytes_passed: u64,
     // Boxed, because they go from flow to flow as they are.
     #[expect(clippy::vec_box, reason = "a flow takes the box")]
     spare: Vec<Box<Connection>>,
@@ -44,6 +46,7 @@ impl Desk {
             said: http::Said::default(),
             exchanges_passed: 0,
             messages_passed: 0,
+            content_bytes_passed: 0,
             spare: Vec::new(),
         }
     }
@@ -95,6 +98,7 @@ impl Desk {
 
     /// Passes on what was said on a flow.
     pub(super) fn pass_on(&mut self, flow: &Conversation, listener: &mut impl Listener) {
+        self.pass_parts_on(flow, listener);
         if self.said.exchanges.is_empty() && self.said.messages.is_empty() {
             return;
         }
@@ -107,6 +111,18 @@ impl Desk {
         for http in self.said.messages.drain(..) {
             listener.websocket(WebSocketMessage { flow: flow.clone(), http });
         }
+    }
+
+    fn pass_parts_on(&mut self, flow: &Conversation, listener: &mut impl Listener) {
+        if self.said.parts.is_empty() {
+            return;
+        }
+        let mut parts = std::mem::take(&mut self.said.parts);
+        for part in parts.drain(..) {
+            self.content_bytes_passed += part.bytes.len() as u64;
+            listener.content(&self.view(flow), part);
+        }
+        self.said.parts = parts;
     }
 
     fn interface(&self, flow: &Conversation) -> Option<&Arc<Interface>> {

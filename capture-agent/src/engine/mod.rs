@@ -118,6 +118,7 @@ impl Engine {
             flows_active: self.table.len() as u64,
             exchanges: self.desk.exchanges_passed,
             messages: self.desk.messages_passed,
+            content_bytes: self.desk.content_bytes_passed,
             ..self.counters
         }
     }

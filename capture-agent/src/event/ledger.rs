@@ -42,6 +42,8 @@ pub struct EngineCounters {
     pub exchanges: u64,
     /// Messages of WebSockets that came out.
     pub messages: u64,
+    /// Bytes of bodies that were handed on as they came in.
+    pub content_bytes: u64,
 }
 
 impl EngineCounters {
@@ -63,6 +65,7 @@ impl EngineCounters {
             flows_closed,
             exchanges,
             messages,
+            content_bytes,
         } = other;
         self.segments += segments;
         self.segments_in_flows += segments_in_flows;
@@ -81,6 +84,7 @@ impl EngineCounters {
         }
         self.exchanges += exchanges;
         self.messages += messages;
+        self.content_bytes += content_bytes;
     }
 }
 

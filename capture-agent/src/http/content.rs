@@ -39,7 +39,7 @@ impl Connection {
         match direction {
             Direction::ToServer => {
                 let Some(ask) = dialogue.current_ask() else { return false };
-                let is_taken = ask.progress.is_only_counted()
+                let is_taken = is_only_counted(&ask.message, &ask.progress)
                     && requests.pass_content(content.offset, len, content.time);
                 if is_taken {
                     count(&mut ask.message, &mut ask.progress, content);
@@ -49,7 +49,7 @@ impl Connection {
             Direction::ToClient => {
                 let Some(answer) = dialogue.current_answer() else { return false };
                 let Some(message) = &mut answer.message else { return false };
-                let is_taken = answer.progress.is_only_counted()
+                let is_taken = is_only_counted(message, &answer.progress)
                     && responses.pass_content(content.offset, len, content.time);
                 if is_taken {
                     count(message, &mut answer.progress, content);
@@ -58,6 +58,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Whether nobody keeps, decodes or stores the body.
+const fn is_only_counted<H>(message: &Message<H>, progress: &Progress) -> bool {
+    progress.is_only_counted() && message.body.streamed.is_none()
 }
 
 fn count<H>(message: &mut Message<H>, progress: &mut Progress, content: &Content<'_>) {

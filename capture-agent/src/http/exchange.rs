@@ -5,6 +5,7 @@
 use super::anomaly::Anomalies;
 use super::form::Field;
 use super::head::{Fields, RequestHead, ResponseHead};
+use super::streamed::Streamed;
 use super::wire::Wire;
 use crate::segment::{Missing, Timestamp};
 use crate::stream::Disorder;
@@ -100,6 +101,8 @@ pub struct Body {
     pub decoded: bool,
     /// Fields and parts of a form, where they were to be listed.
     pub form: Option<Vec<Field>>,
+    /// What has been handed on of it as it came in, where it was to be.
+    pub streamed: Option<Box<Streamed>>,
     /// The body as it was on the wire, where that was to be kept and `content` can't tell.
     pub wire: Option<Box<Wire>>,
 }
@@ -114,6 +117,8 @@ impl Body {
 /// A request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<H> {
+    /// Stream offset of its first byte: with flow and direction the name of the message.
+    pub offset: u64,
     /// Start line and header fields.
     pub head: H,
     /// Content.

@@ -95,7 +95,8 @@ impl Intake {
     ) -> Option<Box<Self>> {
         let head = message.common();
         let (transfer, content) = decoders(head, message.is_partial(), rules, body, anomalies);
-        let wanted = rules.keep_body_bytes > 0 || rules.list_forms.is_some();
+        let is_streamed = body.streamed.is_some();
+        let wanted = rules.keep_body_bytes > 0 || rules.list_forms.is_some() || is_streamed;
         // Which one of several counts, servers do not agree on.
         let form =
             || head.values("content-type").find_map(|value| Form::of(value, rules.list_forms));
@@ -128,9 +129,10 @@ impl Intake {
             body.wire_bytes += bytes.len() as u64;
             content.push(bytes, &mut inner, &mut |bytes| keep(form, *opaque, bytes, rules, body));
         });
-        let broken = transfer.broken || content.broken;
-        body.truncated |= broken && rules.keep_body_bytes > 0;
         anomalies.extend(inner);
+        if transfer.broken || content.broken {
+            body.break_off(rules.keep_body_bytes);
+        }
     }
 
     /// Bytes of the body were lost: what follows can't be decoded.
@@ -180,8 +182,9 @@ impl Intake {
         let whole = whole && !transfer.broken;
         content.finish(whole, &mut inner, &mut |bytes| keep(form, *opaque, bytes, rules, body));
         anomalies.extend(inner);
-        let broken = transfer.broken || content.broken;
-        body.truncated |= broken && rules.keep_body_bytes > 0;
+        if transfer.broken || content.broken {
+            body.break_off(rules.keep_body_bytes);
+        }
     }
 }
 
@@ -189,7 +192,7 @@ impl Intake {
 fn keep(form: &mut Option<Form>, opaque: bool, bytes: &[u8], rules: &HttpRules, body: &mut Body) {
     let limit = rules.keep_body_bytes;
     match form {
-        _ if opaque => body.truncated |= limit > 0,
+        _ if opaque => body.break_off(limit),
         Some(form) => {
             form.push(bytes, &rules.head.redaction, &mut |bytes| body.keep(bytes, limit));
         }
@@ -231,12 +234,23 @@ fn decoders(
 impl Body {
     /// Keeps bytes, as many as `limit` allows in all.
     fn keep(&mut self, bytes: &[u8], limit: usize) {
+        if let Some(streamed) = &mut self.streamed {
+            streamed.push(bytes);
+        }
         if self.truncated {
             return; // it is full, or what it has ends before a part that is not here
         }
         let room = limit.saturating_sub(self.content.len()).min(bytes.len());
         self.content.extend_from_slice(bytes.get(..room).unwrap_or_default());
         self.truncated |= limit > 0 && room < bytes.len();
+    }
+
+    /// What follows can't be kept, though `limit` may allow for it.
+    fn break_off(&mut self, limit: usize) {
+        self.truncated |= limit > 0;
+        if let Some(streamed) = &mut self.streamed {
+            streamed.stop();
+        }
     }
 
     /// Takes bytes of the body as they come, through `intake` where there is one.

@@ -18,6 +18,7 @@ mod recognise;
 pub mod redact;
 mod scribe;
 mod seek;
+mod streamed;
 mod tunnel;
 pub mod websocket;
 pub mod wire;
@@ -32,6 +33,7 @@ use head::{HeadRules, Parse, RequestHead, ResponseHead};
 pub use parser::Ending;
 use parser::{Arrival, Hole, Parser};
 use scribe::{Requests, Responses, Scribe};
+pub use streamed::{About, BodyPart, StreamRules, Streamed};
 use tunnel::OpenTunnel;
 pub use tunnel::{Tunnel, WebSocketMessage};
 
@@ -48,6 +50,8 @@ pub struct HttpRules {
     pub decoding: coding::Limits,
     /// How much of forms is listed; `None` for nothing.
     pub list_forms: Option<form::ListRules>,
+    /// Which bodies are handed on as they come in; `None` for none.
+    pub stream: Option<StreamRules>,
     /// Whether as many bytes of each body are kept as they were on the wire, too.
     pub keep_wire: bool,
 }
@@ -68,6 +72,7 @@ impl Default for HttpRules {
             decoding: coding::Limits::default(),
             list_forms: None,
             keep_wire: false,
+            stream: None,
         }
     }
 }
@@ -76,6 +81,8 @@ impl Default for HttpRules {
 /// WebSocket carried.
 #[derive(Debug, Default)]
 pub struct Said {
+    /// Bytes of bodies, before the exchanges that they are of.
+    pub parts: Vec<BodyPart>,
     /// Exchanges that are over.
     pub exchanges: Vec<Exchange>,
     /// Messages that are over. After the first one no exchange comes any more.

@@ -4,11 +4,12 @@ mod reading;
 
 use super::anomaly::{Anomalies, Anomaly};
 use super::dialogue::{AnswerFate, Dialogue};
-use super::exchange::{Network, State as Seen};
+use super::exchange::{Message, Network, State as Seen};
 use super::framing::{self, Framing};
-use super::head::{Fields, RequestHead, ResponseHead, Version};
+use super::head::{Fields, Parse, RequestHead, ResponseHead, Version};
 use super::parser::{Handler, Hole, Loss, Lost, Start};
 use super::tunnel::OpenTunnel;
+use super::streamed::About;
 use super::{HttpRules, Said};
 use crate::flow::Direction;
 use crate::segment::Timestamp;
@@ -51,6 +52,26 @@ impl Scribe<'_> {
         tunnel.opened_by(last.map(|exchange| exchange.index));
     }
 
+    /// What the body after this head is about, where it is to be handed on.
+    fn about(
+        &self,
+        head: &impl Parse,
+        request: Option<&RequestHead>,
+        time: Timestamp,
+    ) -> Option<About> {
+        let head = head.common();
+        let is_wanted = self.rules.stream.as_ref().is_some_and(|rules| rules.wants(head));
+        is_wanted.then(|| About::new(head, request, time))
+    }
+
+    /// The same of an answer with this fate.
+    fn about_answer(&self, head: &ResponseHead, fate: AnswerFate, start: Start) -> Option<About> {
+        self.rules.stream.as_ref()?;
+        let asked = self.dialogue.asked(fate);
+        let time = asked.map_or(start, |ask| ask.start).arrival.mark.time;
+        self.about(head, asked.map(|ask| &ask.message.head), time)
+    }
+
     fn tunnelled(&mut self, direction: Direction, bytes: &[u8], time: Timestamp) {
         if let Some(tunnel) = self.tunnel {
             tunnel.take(direction, (bytes, time), self.rules, &mut self.out.messages);
@@ -77,11 +98,12 @@ pub(super) struct Requests<'a>(pub(super) Scribe<'a>);
 impl Requests<'_> {
     /// Lets something happen to the request that is being read, if there is one.
     fn read(&mut self, act: impl FnOnce(&mut Reading<'_, RequestHead>)) {
-        let Scribe { dialogue, rules, network, .. } = &mut self.0;
+        let Scribe { dialogue, rules, network, out, .. } = &mut self.0;
         let Some(ask) = dialogue.current_ask() else { return };
         ask.progress.network = *network;
         let before = ask.progress.memory;
         let after = read(&mut ask.message, &mut ask.progress, rules, act);
+        hand_on(&mut ask.message, Direction::ToServer, out);
         dialogue.hold(before, after);
     }
 }
@@ -93,11 +115,12 @@ impl Handler<RequestHead> for Requests<'_> {
         if self.0.conflict {
             anomalies.add(Anomaly::ConflictingCopies);
         }
+        let about = self.0.about(&head, Some(&head), start.arrival.mark.time);
         let message = open_message(head, start, last_byte);
         self.0.dialogue.ask(message, start, self.0.answered_until);
         self.read(|request| {
             request.progress.anomalies.extend(anomalies);
-            request.begin_body();
+            request.begin_body(about);
         });
         self.0.pass();
         framing
@@ -174,12 +197,13 @@ pub(super) struct Responses<'a>(pub(super) Scribe<'a>);
 impl Responses<'_> {
     /// Lets something happen to the response that is being read, if there is one.
     fn read(&mut self, act: impl FnOnce(&mut Reading<'_, ResponseHead>)) {
-        let Scribe { dialogue, rules, network, .. } = &mut self.0;
+        let Scribe { dialogue, rules, network, out, .. } = &mut self.0;
         let Some(answer) = dialogue.current_answer() else { return };
         answer.progress.network = *network;
         let Some(message) = &mut answer.message else { return };
         let before = answer.progress.memory;
         let after = read(message, &mut answer.progress, rules, act);
+        hand_on(message, Direction::ToClient, out);
         dialogue.hold(before, after);
     }
 }
@@ -210,8 +234,11 @@ impl Handler<ResponseHead> for Responses<'_> {
             dialogue.interim(head);
             return framing;
         }
+        let fate = answer.fate;
+        let about = self.0.about_answer(&head, fate, start);
+        let Some(answer) = self.0.dialogue.answers.back_mut() else { return Framing::Unknown };
         answer.message = Some(open_message(head, start, last_byte));
-        self.read(|response| response.begin_body());
+        self.read(|response| response.begin_body(about));
         framing
     }
 
@@ -223,14 +250,18 @@ impl Handler<ResponseHead> for Responses<'_> {
         }
         let Some(answer) = dialogue.answer(start) else { return false };
         let time = start.arrival.mark.time;
-        answer.message = Some(open_message(ResponseHead::headless(), start, time));
+        let head = ResponseHead::headless();
         let fate = answer.fate;
+        let about = self.0.about_answer(&head, fate, start);
+        let dialogue = &mut *self.0.dialogue;
+        let Some(answer) = dialogue.answers.back_mut() else { return false };
+        answer.message = Some(open_message(head, start, time));
         let asked = dialogue.asked(fate).and_then(|ask| ask.message.head.head().version());
         self.read(|response| {
             if asked != Some(Version::HTTP_09) {
                 response.progress.anomalies.add(Anomaly::HeadlessResponse);
             }
-            response.begin_body();
+            response.begin_body(about);
         });
         true
     }
@@ -302,6 +333,13 @@ impl Handler<ResponseHead> for Responses<'_> {
 
     fn tunnel_end(&mut self, seen: Seen) {
         self.0.tunnel_end(Direction::ToClient, seen);
+    }
+}
+
+/// Hands on what has come in of a body, where it is to be.
+fn hand_on<H>(message: &mut Message<H>, direction: Direction, out: &mut Said) {
+    if let Some(streamed) = &mut message.body.streamed {
+        streamed.hand_on(direction, message.offset, &mut out.parts);
     }
 }
 

@@ -3,6 +3,8 @@
 //! Invariants: what was lost or left out is counted and has its place, up to a limit; a loss is
 //! worse than what was left out on purpose.
 
+use std::sync::Arc;
+
 use crate::http::HttpRules;
 use crate::http::anomaly::Anomaly;
 use crate::http::dialogue::Progress;
@@ -10,6 +12,7 @@ use crate::http::exchange::{Body, Gap, Length, Message, Place, State as Seen};
 use crate::http::head::{Fields, Parse};
 use crate::http::intake::Intake;
 use crate::http::parser::{Lost, Start};
+use crate::http::streamed::{About, Streamed};
 use crate::http::wire::{Keeping, Wire};
 use crate::segment::{Missing, Timestamp};
 
@@ -25,6 +28,7 @@ pub(super) struct Reading<'a, H> {
 
 pub(super) fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Message<H> {
     Message {
+        offset: start.offset,
         head,
         body: Body::default(),
         trailers: Fields::default(),
@@ -41,10 +45,12 @@ pub(super) fn open_message<H>(head: H, start: Start, last_byte: Timestamp) -> Me
 }
 
 impl<H: Parse> Reading<'_, H> {
-    pub(super) fn begin_body(&mut self) {
+    /// What the body is about is known where it is to be handed on as it comes in.
+    pub(super) fn begin_body(&mut self, about: Option<About>) {
         let Self { message, progress, rules } = self;
         let Message { head, body, .. } = &mut **message;
         progress.anomalies.extend(head.common().anomalies());
+        body.streamed = about.map(|about| Box::new(Streamed::new(Arc::new(about))));
         progress.intake = Intake::of(head, rules, body, &mut progress.anomalies);
         progress.keeping = Keeping::of(head, rules, body);
     }
@@ -86,8 +92,12 @@ impl<H: Parse> Reading<'_, H> {
         if let (Some(keeping), Place::Body) = (keeping, place) {
             keeping.gap(bytes, &rules.head.redaction);
         }
+        let has_place = place == Place::Body && are_content && intake.is_none();
         if let Some(intake) = intake {
             intake.gap(rules, &mut message.body, anomalies);
+        }
+        if let Some(streamed) = &mut message.body.streamed {
+            if has_place { streamed.pass_over(bytes) } else { streamed.stop() }
         }
         // From here on: what was decoded up to here stays.
         message.body.truncated |= missing == Missing::Elided && rules.keep_body_bytes > 0;
@@ -129,6 +139,9 @@ impl<H: Parse> Reading<'_, H> {
             Some(mut intake) => intake.finish(whole, rules, body, &mut progress.anomalies),
             None => body.bytes = (whole && body.decoded).then_some(body.wire_bytes),
         }
+        if let Some(streamed) = &mut body.streamed {
+            streamed.finish(whole);
+        }
     }
 
     fn memory(&self) -> usize {
@@ -137,7 +150,9 @@ impl<H: Parse> Reading<'_, H> {
         let keeping = self.progress.keeping.as_ref().map_or(0, |keeping| keeping.memory());
         let wire = body.wire.as_ref().map_or(0, |wire| size_of::<Wire>() + wire.memory()) + keeping;
         let gaps = gaps.capacity() * size_of::<Gap>();
-        head.common().memory() + body.content.capacity() + trailers.memory() + gaps + intake + wire
+        let streamed = body.streamed.as_ref().map_or(0, |streamed| streamed.memory());
+        let held = body.content.capacity() + trailers.memory() + gaps + intake + wire + streamed;
+        head.common().memory() + held
     }
 }
 
