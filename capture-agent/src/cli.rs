@@ -4,6 +4,7 @@ mod engine;
 mod http;
 mod kernel;
 mod output;
+mod payload;
 mod single;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use engine::EngineArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
+pub(crate) use payload::PayloadArgs;
 pub(crate) use single::{FlowsArgs, FlowsFormat, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -27,6 +29,17 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What does not fit together, though each argument by itself is right.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        match &self.command {
+            Command::Run(args) => args.common.payload.check(&args.common),
+            Command::Read(args) => args.common.payload.check(&args.common),
+            Command::Flows(_) | Command::Follow(_) => Ok(()),
+        }
+    }
 }
 
 /// What to do.
@@ -167,6 +180,9 @@ pub(crate) struct CommonArgs {
     /// Show heads in text; twice: bodies too
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// Payload files.
+    #[command(flatten)]
+    pub(crate) payload: PayloadArgs,
     /// What is kept of HTTP.
     #[command(flatten, next_help_heading = "HTTP")]
     pub(crate) http: HttpArgs,

@@ -1,5 +1,6 @@
 //! What listeners and outputs receive.
 
+mod content;
 mod ledger;
 
 use std::sync::Arc;
@@ -8,8 +9,10 @@ use crate::flow::{CloseReason, Direction, FlowId};
 use crate::http;
 use crate::segment::{Endpoint, Interface, Timestamp};
 use crate::stream;
+pub use content::{BodyKey, Content, News};
 pub use ledger::{
-    Counts, Dropped, EngineCounters, OwnerCounters, RawCounts, SourcePackets, Stats, Written,
+    Counts, Dropped, EngineCounters, FilesWritten, OwnerCounters, RawCounts, SourcePackets, Stats,
+    Written,
 };
 
 /// Which flow an event is of.
@@ -139,6 +142,8 @@ pub enum Event {
     WebSocket(Box<WebSocketMessage>),
     /// A flow is gone.
     Flow(Box<FlowSummary>),
+    /// Something has come of a body. Only consumers are told, where bodies are handed on.
+    Content(Box<Content>),
     /// The ledger was drawn up.
     Stats(Box<Stats>),
     /// A flow was seen for the first time. For consumers alone: no format has it.
@@ -154,7 +159,7 @@ impl Event {
             Self::Exchange(exchange) => Some(&mut exchange.flow),
             Self::WebSocket(message) => Some(&mut message.flow),
             Self::Flow(summary) => Some(&mut summary.flow),
-            Self::Stats(_) => None,
+            Self::Content(_) | Self::Stats(_) => None,
             Self::Opened(flow) => Some(flow),
             Self::Data(data) => Some(&mut data.flow),
         }
@@ -163,6 +168,6 @@ impl Event {
     /// Whether it is for consumers alone: outputs write nothing of it.
     #[must_use]
     pub const fn is_for_consumers(&self) -> bool {
-        matches!(self, Self::Opened(_) | Self::Data(_))
+        matches!(self, Self::Content(_) | Self::Opened(_) | Self::Data(_))
     }
 }

@@ -15,6 +15,9 @@ const CALLED_WRONGLY: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = cli.check() {
+        error.exit();
+    }
     let result = match &cli.command {
         Command::Run(args) => capture::live(args),
         Command::Read(args) => capture::files(args),

@@ -33,7 +33,7 @@ fn twice<'a>(seen: impl IntoIterator<Item = &'a Seen>, to: &Path) -> (Vec<Value>
     let mut before = Vec::new();
     let mut write = |event: Event| {
         output.write(&event).unwrap();
-        before.push(serde_json::to_value(Record::from(&event)).unwrap());
+        before.push(serde_json::to_value(Record::of(&event)).unwrap());
     };
     for seen in seen {
         engine.segment(&seen.segment(), &mut write);
@@ -53,7 +53,7 @@ fn read(path: &Path) -> Vec<Value> {
     let mut source = FileSource::from_reader(file, "it", selection).unwrap().verify_checksums(true);
     let mut engine = Engine::new(settings());
     let mut after = Vec::new();
-    let mut keep = |event: Event| after.push(serde_json::to_value(Record::from(&event)).unwrap());
+    let mut keep = |event: Event| after.push(serde_json::to_value(Record::of(&event)).unwrap());
     while let Some(item) = source.next_item().unwrap() {
         match item {
             Item::Interface(id, name) => engine.name_interface(id, name),

@@ -256,7 +256,7 @@ impl Watch {
             Event::Exchange(exchange) => exchanges.push(*exchange),
             Event::WebSocket(message) => messages.push(*message),
             Event::Flow(summary) => flows.push(*summary),
-            Event::Stats(_) | Event::Opened(_) | Event::Data(_) => {}
+            Event::Stats(_) | Event::Content(_) | Event::Opened(_) | Event::Data(_) => {}
         });
     }
 

@@ -97,6 +97,9 @@ fn budget(args: &RunArgs) -> Option<u32> {
     if args.common.events.contains(&EventArg::WebSocket) {
         return None;
     }
+    if args.common.payload.save_bodies.is_some() {
+        return None;
+    }
     let kept = settings(&args.common, &args.port).http.keep_body_bytes as u64;
     // Chunks have frames of their own, and a head comes first.
     let needed = kept.saturating_add(kept / 4) + http.max_head_bytes.as_u64();

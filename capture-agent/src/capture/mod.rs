@@ -22,11 +22,14 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use capture_agent::engine::Settings;
 use capture_agent::event::Stats;
-use capture_agent::http::HttpRules;
+use capture_agent::http::coding::Limits;
 use capture_agent::http::form::ListRules;
 use capture_agent::http::head::HeadRules;
 use capture_agent::http::redact::Redaction;
-use capture_agent::output::{Format, Output, OutputError, Outputs, Target, Verbosity, summary};
+use capture_agent::http::{HttpRules, StreamRules};
+use capture_agent::output::{
+    Format, Output, OutputError, Outputs, PayloadFiles, Target, Verbosity, summary,
+};
 use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
 
@@ -42,6 +45,12 @@ const SHOWN_BODY_BYTES: usize = 64 << 10;
 fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
     let shown = if args.verbose >= 2 { SHOWN_BODY_BYTES } else { 0 };
     let http = &args.http;
+    let mut decoding = Limits::default();
+    let is_saved = args.payload.save_bodies.is_some();
+    if is_saved {
+        // On disk there may be any number of bytes; what they come of bounds them all the same.
+        decoding.max_bytes = u64::MAX;
+    }
     Settings {
         http: HttpRules {
             head: HeadRules {
@@ -51,10 +60,11 @@ fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
             },
             keep_body_bytes: http.bodies.map_or(shown, memory),
             decode: !http.no_decode,
+            decoding,
             list_forms: http.forms.then(ListRules::default),
+            stream: is_saved.then(|| StreamRules::new(|_| true)),
             // Frames can be rebuilt from nothing else.
             keep_wire: args.outputs.has(Format::Pcapng),
-            ..HttpRules::default()
         },
         ..engine_settings(&args.engine, server_ports)
     }
@@ -94,6 +104,13 @@ fn selection(args: &CommonArgs, ports: &PortSet) -> Selection {
 }
 
 fn open_outputs(args: &CommonArgs) -> Result<Outputs, OutputError> {
+    let outputs = open_formats(args)?;
+    let Some(folder) = &args.payload.save_bodies else { return Ok(outputs) };
+    let complain = |what: &str| eprintln!("{what}");
+    Ok(outputs.with(Box::new(PayloadFiles::open(folder, complain)?)))
+}
+
+fn open_formats(args: &CommonArgs) -> Result<Outputs, OutputError> {
     let verbosity = match args.verbose {
         0 => Verbosity::Line,
         1 => Verbosity::Heads,

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use capture_agent::event::{
-    Dropped, Event, Exchange, FlowData, FlowInfo, FlowSummary, RawCounts, WebSocketMessage,
+    BodyKey, Content, Dropped, Event, Exchange, FlowData, FlowInfo, FlowSummary, News, RawCounts,
+    WebSocketMessage,
 };
 use capture_agent::flow::Direction;
+use capture_agent::http::BodyPart;
 use capture_agent::listener::{Data, FlowView, Listener};
 use capture_agent::output::queue::Sender;
 use capture_agent::output::relay::{self, Relay};
@@ -159,7 +161,11 @@ struct Numbers {
 impl Numbers {
     /// Makes a number that an engine gave one that no other gives.
     const fn settle(self, flow: &mut FlowInfo) {
-        flow.number = flow.number * self.step + self.first;
+        flow.number = self.settled(flow.number);
+    }
+
+    const fn settled(self, number: u64) -> u64 {
+        number * self.step + self.first
     }
 }
 
@@ -285,12 +291,28 @@ impl<W: Way> Listener for Sink<W> {
         self.data(flow, Direction::ToClient, data);
     }
 
+    fn content(&mut self, flow: &FlowView<'_>, part: BodyPart) {
+        if self.is_full() || !self.exchanges {
+            self.unwanted.unwanted_content_bytes += part.bytes.len() as u64;
+            return;
+        }
+        let flow_number = self.numbers.settled(flow.number);
+        let body = BodyKey { flow: flow_number, direction: part.direction, message: part.message };
+        let content = Content { body, server: flow.server, news: News::Part(part) };
+        self.way.take(Event::Content(Box::new(content)));
+    }
+
     fn exchange(&mut self, mut exchange: Exchange) {
+        self.numbers.settle(&mut exchange.flow);
         if self.wanted.take() && self.exchanges {
-            self.numbers.settle(&mut exchange.flow);
             self.way.take(Event::Exchange(Box::new(exchange)));
         } else {
             self.unwanted.unwanted += 1;
+            let server = exchange.flow.server;
+            for (body, _) in exchange.streamed() {
+                let content = Content { body, server, news: News::Unwanted };
+                self.way.take(Event::Content(Box::new(content)));
+            }
         }
     }
 

@@ -142,13 +142,28 @@ pub struct Dropped {
     pub unwanted_flows: u64,
     /// What consumers alone get and was left out because they could not keep up.
     pub raw: RawCounts,
+    /// Bytes of bodies left out because the outputs could not keep up.
+    pub content_bytes: u64,
+    /// Bytes of bodies that came when no more exchanges were asked for.
+    pub unwanted_content_bytes: u64,
 }
 
 impl Dropped {
     /// Adds what did not reach the outputs elsewhere.
     pub fn merge(&mut self, other: &Self) {
-        let Self { exchanges, flows, messages, unwanted, unwanted_messages, unwanted_flows, raw } =
-            other;
+        let Self {
+            exchanges,
+            flows,
+            messages,
+            unwanted,
+            unwanted_messages,
+            unwanted_flows,
+            raw,
+            content_bytes,
+            unwanted_content_bytes,
+        } = other;
+        self.content_bytes += content_bytes;
+        self.unwanted_content_bytes += unwanted_content_bytes;
         self.exchanges += exchanges;
         self.flows += flows;
         self.messages += messages;
@@ -188,6 +203,8 @@ pub struct Counts {
     pub flows: u64,
     /// What is for consumers alone.
     pub raw: RawCounts,
+    /// Bytes of bodies that are handed on as they come in.
+    pub content_bytes: u64,
 }
 
 impl Counts {
@@ -200,12 +217,14 @@ impl Counts {
             Event::Stats(_) => {}
             Event::Opened(_) => self.raw.opened += 1,
             Event::Data(data) => self.raw.data_bytes += data.bytes.len() as u64,
+            Event::Content(content) => self.content_bytes += content.len() as u64,
         }
     }
 
     /// Adds what was counted elsewhere.
     pub const fn merge(&mut self, other: &Self) {
-        let Self { exchanges, messages, flows, raw } = other;
+        let Self { exchanges, messages, flows, raw, content_bytes } = other;
+        self.content_bytes += *content_bytes;
         self.exchanges += *exchanges;
         self.messages += *messages;
         self.flows += *flows;
@@ -218,6 +237,7 @@ impl Counts {
         dropped.messages += self.messages;
         dropped.flows += self.flows;
         dropped.raw.merge(&self.raw);
+        dropped.content_bytes += self.content_bytes;
     }
 }
 
@@ -241,6 +261,23 @@ pub struct Written {
     pub left_out: Counts,
     /// Of a script, how often it has failed, where that does not end it.
     pub errors: Option<u64>,
+    /// Payload files, where that is what it writes.
+    pub files: Option<FilesWritten>,
+}
+
+/// What has become of the bodies that were to be saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilesWritten {
+    /// Files with a whole body.
+    pub whole: u64,
+    /// Files with a part of one.
+    pub partial: u64,
+    /// Files that were removed, because their exchanges were not among those that are shown.
+    pub removed: u64,
+    /// Bytes of bodies that were written, in files that were removed too.
+    pub content_bytes: u64,
+    /// Bytes of bodies that could not be written.
+    pub failed_bytes: u64,
 }
 
 /// Flows whose owners were asked for.
@@ -299,7 +336,8 @@ impl Stats {
         sums.extend(packets.iter().map(|SourcePackets { source, packets, .. }| {
             (format!("packets of {source}"), packets.seen, packets.verdicts.sum())
         }));
-        for Written { output, exchanges, flows, messages, raw, left_out, .. } in written {
+        for written in written {
+            let Written { output, exchanges, flows, messages, raw, left_out, files, .. } = written;
             let not_written = dropped.exchanges + dropped.unwanted + left_out.exchanges;
             let name = |what| format!("{what} for {output}");
             sums.push((name("exchanges"), engine.exchanges, exchanges + not_written));
@@ -308,6 +346,12 @@ impl Stats {
             let gone = engine.flows_closed.iter().sum();
             let not_written = dropped.flows + dropped.unwanted_flows + left_out.flows;
             sums.push((name("flow summaries"), gone, flows + not_written));
+            if let Some(files) = files {
+                let taken = files.content_bytes + files.failed_bytes + left_out.content_bytes;
+                let not_written = dropped.content_bytes + dropped.unwanted_content_bytes;
+                let name = name("bytes of bodies");
+                sums.push((name, engine.content_bytes, taken + not_written));
+            }
             let Some(raw) = raw else { continue };
             let booked = raw.opened + dropped.raw.opened + left_out.raw.opened;
             sums.push((name("opened flows"), made.opened, booked));
@@ -340,6 +384,7 @@ mod tests {
             flows_closed: [1, 0, 2, 0, 0, 3],
             exchanges: 12,
             messages: 7,
+            content_bytes: 1_000,
             ..EngineCounters::default()
         };
         let dropped = Dropped {
@@ -350,6 +395,8 @@ mod tests {
             unwanted_messages: 1,
             unwanted_flows: 2,
             raw: RawCounts { opened: 1, data_bytes: 100 },
+            content_bytes: 30,
+            unwanted_content_bytes: 10,
         };
         let written = |output: &str| Written {
             output: output.to_owned(),
@@ -366,18 +413,22 @@ mod tests {
                 flows: 2,
                 messages: 4,
                 raw: RawCounts { opened: 2, data_bytes: 200 },
+                ..Counts::default()
             },
             exchanges: 0,
             flows: 1,
             messages: 0,
             ..written("x.lua")
         };
+        let files =
+            FilesWritten { content_bytes: 900, failed_bytes: 60, ..FilesWritten::default() };
+        let saved = Written { files: Some(files), ..written("bodies") };
         Stats {
             packets: vec![SourcePackets::of_files(verdicts)],
             engine,
             dropped,
             raw: RawCounts { opened: 9, data_bytes: 1_000 },
-            written: vec![written("-"), written("x.jsonl"), script],
+            written: vec![written("-"), written("x.jsonl"), script, saved],
             ..Stats::default()
         }
     }
@@ -386,7 +437,7 @@ mod tests {
     fn a_ledger_balances_or_says_where_it_does_not() {
         assert_eq!(stats().imbalances(), Vec::<String>::new());
         type Break = fn(&mut Stats);
-        let broken: [(&str, Break); 11] = [
+        let broken: [(&str, Break); 13] = [
             ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
             ("29 segments handed over, 30 booked", |it| {
                 it.packets[0].packets.handed_over.records -= 1;
@@ -400,6 +451,8 @@ mod tests {
             ("12 exchanges for x.lua, 11 booked", |it| it.written[2].left_out.exchanges -= 1),
             ("9 opened flows for x.lua, 8 booked", |it| it.dropped.raw.opened -= 1),
             ("1001 bytes of flows for x.lua, 1000 booked", |it| it.raw.data_bytes += 1),
+            ("1000 bytes of bodies for bodies, 999 booked", |it| it.dropped.content_bytes -= 1),
+            ("1001 bytes of bodies for bodies, 1000 booked", |it| it.engine.content_bytes += 1),
         ];
         for (says, break_it) in broken {
             let mut stats = stats();
@@ -423,6 +476,10 @@ mod tests {
             written.messages *= 2;
             let (left_out, raw) = (written.left_out, written.raw);
             written.left_out.merge(&left_out);
+            if let Some(files) = &mut written.files {
+                files.content_bytes *= 2;
+                files.failed_bytes *= 2;
+            }
             if let (Some(sum), Some(raw)) = (&mut written.raw, raw) {
                 sum.merge(&raw);
             }

@@ -176,6 +176,9 @@ impl Streamed {
         let About { host, path, content_type, encoding, .. } = &*self.about;
         let texts = [host, path, content_type, encoding].into_iter().flatten();
         let pieces = self.pieces.capacity() * size_of::<(u64, Vec<u8>)>();
-        size_of::<Self>() + size_of::<About>() + texts.map(|text| text.len()).sum::<usize>() + pieces
+        size_of::<Self>()
+            + size_of::<About>()
+            + texts.map(|text| text.len()).sum::<usize>()
+            + pieces
     }
 }

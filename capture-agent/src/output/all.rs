@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::formats::{Formats, Formatter};
 use super::parcel::{Late, Parcel};
 use super::{Output, OutputError};
-use crate::event::{Counts, Event, Written};
+use crate::event::{Content, Counts, Event, News, Written};
 use crate::owner::Owners;
 
 /// What takes events as they are, beside the outputs that write them in a format.
@@ -71,7 +71,7 @@ impl Takes {
             Event::Exchange(_) => self.exchanges,
             Event::Flow(_) => self.flows,
             Event::WebSocket(_) | Event::Stats(_) => true,
-            Event::Opened(_) | Event::Data(_) => false,
+            Event::Content(_) | Event::Opened(_) | Event::Data(_) => false,
         }
     }
 }
@@ -186,14 +186,32 @@ impl Outputs {
         let is_over = self.end.is_some() && !matches!(event, Event::Stats(_));
         if is_over {
             self.after_end.add(event);
+            self.end_bodies(event);
         }
         is_over
+    }
+
+    /// Tells consumers of bodies that began before the end, and whose exchange comes after it.
+    fn end_bodies(&mut self, event: &Event) {
+        let ends: Vec<_> = match event {
+            Event::Exchange(exchange) => {
+                let server = exchange.flow.server;
+                let end = |body| Content { body, server, news: News::Unwanted };
+                exchange.streamed().map(|(body, _)| Event::Content(Box::new(end(body)))).collect()
+            }
+            Event::Content(content) if content.is_empty() => vec![event.clone()],
+            _ => return,
+        };
+        for end in &ends {
+            // What a consumer fails of now can't end what is over.
+            self.consumers.iter_mut().for_each(|consumer| _ = consumer.take(end));
+        }
     }
 
     /// Whether outputs write an event; counts those that they do not.
     fn shows(&mut self, event: &Event) -> bool {
         let shows = !event.is_for_consumers() && self.shown.is_none_or(|shown| shown.shows(event));
-        if !shows {
+        if !shows && !matches!(event, Event::Content(_)) {
             self.not_shown.add(event);
         }
         shows

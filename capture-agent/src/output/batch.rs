@@ -6,6 +6,8 @@ use crate::event::Event;
 const MAX_EVENTS: usize = 128;
 /// Bytes of events that go together at most: bodies shall not wait for many others of their kind.
 const MAX_BYTES: usize = 1 << 20;
+/// Bytes of a body that are put together at most.
+const MAX_PART_BYTES: usize = 64 << 10;
 
 /// Events in their order.
 #[derive(Debug, Default)]
@@ -17,6 +19,7 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn push(&mut self, event: Event) {
+        let Some(event) = join(self.events.last_mut(), event, &mut self.bytes) else { return };
         if self.events.capacity() == 0 {
             self.events.reserve_exact(MAX_EVENTS);
         }
@@ -33,6 +36,20 @@ impl Batch {
     }
 }
 
+/// Adds what follows the last part of a body to it, while that is not much, and its length to
+/// `bytes`; gives back what does not.
+pub(super) fn join(last: Option<&mut Event>, event: Event, bytes: &mut usize) -> Option<Event> {
+    match (last, event) {
+        (Some(Event::Content(last)), Event::Content(next)) => {
+            let len = next.len();
+            let left = last.join(next, MAX_PART_BYTES).err();
+            *bytes += if left.is_none() { len } else { 0 };
+            left.map(Event::Content)
+        }
+        (_, event) => Some(event),
+    }
+}
+
 /// About how many bytes an event takes in memory.
 pub(super) fn weight(event: &Event) -> usize {
     const BASE: usize = 512;
@@ -41,6 +58,7 @@ pub(super) fn weight(event: &Event) -> usize {
         Event::WebSocket(message) => return BASE + message.http.message.content.len(),
         Event::Flow(_) | Event::Stats(_) | Event::Opened(_) => return BASE,
         Event::Data(data) => return BASE + data.bytes.len(),
+        Event::Content(content) => return BASE + content.len(),
     };
     let request = exchange.http.request.as_ref();
     let response = exchange.http.response.as_ref();

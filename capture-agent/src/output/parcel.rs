@@ -3,7 +3,7 @@
 //!
 //! Invariant: events stay in their order, whoever puts them into their formats.
 
-use super::batch::weight;
+use super::batch::{join, weight};
 use super::formats::{Formatter, KEPT_BYTES};
 use crate::event::{Counts, Event};
 
@@ -62,7 +62,11 @@ impl Parcel {
 
     /// Adds an event as it is.
     pub(super) fn add_late(&mut self, event: Event) {
-        self.count(&event);
+        self.all.add(&event);
+        let last = self.late.last_mut().filter(|last| last.at == self.ends);
+        let last = last.map(|last| &mut last.event);
+        let Some(event) = join(last, event, &mut self.late_bytes) else { return };
+        self.events += 1;
         self.late_bytes += weight(&event);
         let before = std::mem::take(&mut self.rest);
         self.late.push(Late { event, at: self.ends.clone(), before });

@@ -13,6 +13,7 @@ use super::formats::Formatter;
 use super::parcel::{self, Parcel};
 use super::room::Queued;
 pub use super::room::{MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS};
+use super::untold::Untold;
 use super::{OutputError, Outputs};
 use crate::event::{Counts, Dropped, Event};
 use crate::owner::Owners;
@@ -31,6 +32,7 @@ pub struct Sender {
     owners: Option<Owners>,
     parcel: Parcel,
     dropped: Dropped,
+    untold: Untold,
     waits: bool,
 }
 
@@ -45,6 +47,7 @@ impl Sender {
             owners: self.owners.clone(),
             parcel: Parcel::default(),
             dropped: Dropped::default(),
+            untold: Untold::default(),
             waits: false,
         }
     }
@@ -57,13 +60,11 @@ impl Sender {
             let mut one = Counts::default();
             one.add(&event);
             one.drop_into(&mut self.dropped);
+            self.untold.add(&event);
             return;
         }
-        if self.parcel.is_empty() {
-            let spare = self.queued.spare();
-            let outputs = self.formats.as_ref().map_or(0, Vec::len);
-            self.parcel = spare.unwrap_or_else(|| Parcel::new(outputs));
-        }
+        self.begin_parcel();
+        self.tell_untold();
         // A ledger tells what was written before. What is large would keep this worker from its
         // ring for too long; what can't be put into a format fails again, and is told, later.
         let is_late = matches!(event, Event::Stats(_)) || weight > parcel::MAX_BYTES;
@@ -73,6 +74,20 @@ impl Sender {
         }
         if self.parcel.is_full() {
             self.flush();
+        }
+    }
+
+    fn begin_parcel(&mut self) {
+        if self.parcel.is_empty() {
+            let spare = self.queued.spare();
+            let outputs = self.formats.as_ref().map_or(0, Vec::len);
+            self.parcel = spare.unwrap_or_else(|| Parcel::new(outputs));
+        }
+    }
+
+    fn tell_untold(&mut self) {
+        if !self.untold.is_empty() {
+            self.untold.take().for_each(|event| self.parcel.add_late(event));
         }
     }
 
@@ -107,6 +122,10 @@ impl Sender {
 
     /// Queues what was sent, or counts it as dropped where there is no room.
     pub fn flush(&mut self) {
+        if !self.untold.is_empty() && self.may_have_room(0) {
+            self.begin_parcel();
+            self.tell_untold();
+        }
         if self.parcel.is_empty() {
             return;
         }
@@ -115,6 +134,7 @@ impl Sender {
         let wait_or_take = if self.waits { Queued::wait } else { Queued::take };
         if !wait_or_take(&self.queued, events, bytes) {
             parcel.all().drop_into(&mut self.dropped);
+            parcel.late.iter().for_each(|late| self.untold.add(&late.event));
             self.queued.recycle(parcel);
         } else if let Err(mpsc::SendError(parcel)) = self.channel.send(parcel) {
             // The writer has gone; its own result says why.
@@ -153,6 +173,7 @@ pub fn spawn(
         owners: outputs.owners().cloned(),
         parcel: Parcel::default(),
         dropped: Dropped::default(),
+        untold: Untold::default(),
         waits: false,
     };
     let writer = thread::Builder::new().name("writer".to_owned()).spawn(move || {

@@ -7,6 +7,7 @@ mod direct;
 mod from;
 pub(super) mod owner;
 mod parts;
+mod payload;
 mod stats;
 mod websocket;
 
@@ -22,6 +23,8 @@ pub(super) use direct::{end as write_end, headers as write_headers, write as wri
 pub(super) use from::{gaps, place};
 pub use owner::{LocalRecord, ProcessRecord};
 use parts::{FlowName, Headers, Url};
+pub(super) use payload::Payload;
+pub use payload::{HoleRecord, PayloadRecord, PayloadStateRecord, SideRecord};
 pub use stats::StatsRecord;
 pub use websocket::{OpcodeRecord, WebSocketRecord};
 
@@ -37,6 +40,8 @@ pub enum Record<'a> {
     WebSocket(WebSocketRecord<'a>),
     /// A flow that is gone.
     Flow(FlowRecord<'a>),
+    /// A body that was saved, in the index of its folder.
+    Payload(PayloadRecord<'a>),
     /// The ledger: where every packet, segment, exchange and message went.
     Stats(StatsRecord<'a>),
 }

@@ -20,6 +20,11 @@ pub fn line(stats: &Stats) -> String {
     if engine.messages > 0 {
         let _ = write!(line, ", {}", counted(engine.messages, "WebSocket message"));
     }
+    let files = stats.written.iter().filter_map(|written| written.files);
+    let saved: u64 = files.map(|files| files.whole + files.partial).sum();
+    if saved > 0 {
+        let _ = write!(line, ", {} saved", counted(saved, "payload file"));
+    }
     for (count, what) in losses(stats) {
         let _ = write!(line, ", {count} {what}");
     }
@@ -32,6 +37,8 @@ fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
         |verdict| stats.packets.iter().map(|packets| packets.packets.verdicts.count(verdict)).sum();
     let engine = &stats.engine;
     let [.., pressure, _, _] = engine.flows_closed;
+    let files = stats.written.iter().filter_map(|written| written.files);
+    let failed_bytes = files.map(|files| files.failed_bytes).sum();
     [
         (verdict(Verdict::RingFull), "packets lost because the ring was full"),
         (verdict(Verdict::Shed), "packets of flows left out because the ring was nearly full"),
@@ -44,6 +51,8 @@ fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
         (pressure, "flows pushed out of the table"),
         (stats.dropped.exchanges, "exchanges left out because the output was too slow"),
         (stats.dropped.messages, "WebSocket messages left out because the output was too slow"),
+        (stats.dropped.content_bytes, "bytes of bodies not saved because the disk was too slow"),
+        (failed_bytes, "bytes of bodies that could not be saved"),
         (stats.dropped.flows, "flow summaries left out because the output was too slow"),
         (stats.dropped.raw.opened, "opened flows left out because the script was too slow"),
         (stats.dropped.raw.data_bytes, "bytes of flows left out because the script was too slow"),

@@ -45,7 +45,7 @@ impl Text {
             Event::WebSocket(message) => self.websocket(message, writer),
             Event::Flow(summary) => self.flow(summary, writer),
             Event::Stats(stats) => self.stats(stats, writer),
-            Event::Opened(_) | Event::Data(_) => Ok(()),
+            Event::Content(_) | Event::Opened(_) | Event::Data(_) => Ok(()),
         }
     }
 

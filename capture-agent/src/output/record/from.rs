@@ -20,7 +20,7 @@ impl<'a> Record<'a> {
             Event::WebSocket(message) => Self::WebSocket(WebSocketRecord::from(&**message)),
             Event::Flow(summary) => Self::Flow(FlowRecord::from(&**summary)),
             Event::Stats(stats) => Self::Stats(StatsRecord::from(&**stats)),
-            Event::Opened(_) | Event::Data(_) => return None,
+            Event::Content(_) | Event::Opened(_) | Event::Data(_) => return None,
         })
     }
 }

@@ -29,6 +29,8 @@ pub struct StatsRecord<'a> {
     flows: FlowsRecord,
     exchanges: ExchangesRecord<'a>,
     messages: MessagesRecord,
+    /// Bodies that are saved as they come in; `null` where none are.
+    content: Option<ContentRecord>,
     /// Flows whose owners were asked for; `null` where none are.
     owners: Option<OwnersRecord>,
     /// What scripts get beside exchanges and flow summaries; absent where none asks for it.
@@ -197,6 +199,32 @@ pub(super) struct MessagesRecord {
     unwanted: u64,
 }
 
+/// Bytes of bodies that are to be saved: `made` is the sum of `dropped`, `unwanted`, and what was and
+/// what could not be written, as the `files` of `exchanges.outputs` say.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ContentRecord {
+    made: u64,
+    /// Left out because the outputs could not keep up.
+    dropped: u64,
+    /// Beyond `--count`.
+    unwanted: u64,
+}
+
+/// Payload files.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct FilesRecord {
+    /// With a whole body.
+    whole: u64,
+    /// With a part of one.
+    partial: u64,
+    /// Removed, for their exchanges were not among those that are shown.
+    removed: u64,
+    /// Bytes of bodies that were written, in files that were removed too.
+    content_bytes: u64,
+    /// Bytes of bodies that could not be written.
+    failed_bytes: u64,
+}
+
 /// What one output has written.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct OutputRecord<'a> {
@@ -220,6 +248,9 @@ pub(super) struct OutputRecord<'a> {
     /// after the end that a script has asked for. Absent where there was nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<LeftOutRecord>,
+    /// Of the folder of `--save-bodies`, its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<FilesRecord>,
 }
 
 /// What came to an output and was not for it.
@@ -270,6 +301,11 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
                 dropped: stats.dropped.messages,
                 unwanted: stats.dropped.unwanted_messages,
             },
+            content: stats.written.iter().any(|it| it.files.is_some()).then_some(ContentRecord {
+                made: engine.content_bytes,
+                dropped: stats.dropped.content_bytes,
+                unwanted: stats.dropped.unwanted_content_bytes,
+            }),
             owners: stats.owners.map(|owners| OwnersRecord {
                 looked_up: owners.looked_up,
                 skipped: owners.skipped,
@@ -337,8 +373,17 @@ impl From<&Governor> for RingRecord {
 
 impl<'a> From<&'a event::Written> for OutputRecord<'a> {
     fn from(written: &'a event::Written) -> Self {
-        let event::Written { output, exchanges, flows, messages, bytes, raw, left_out, errors } =
-            written;
+        let event::Written {
+            output,
+            exchanges,
+            flows,
+            messages,
+            bytes,
+            raw,
+            left_out,
+            errors,
+            files,
+        } = written;
         let event::RawCounts { opened, data_bytes } = left_out.raw;
         Self {
             output,
@@ -349,6 +394,7 @@ impl<'a> From<&'a event::Written> for OutputRecord<'a> {
             opened: raw.map(|raw| raw.opened),
             data_bytes: raw.map(|raw| raw.data_bytes),
             errors: *errors,
+            files: files.as_ref().map(FilesRecord::from),
             left_out: (*left_out != event::Counts::default()).then_some(LeftOutRecord {
                 exchanges: left_out.exchanges,
                 flows: left_out.flows,
@@ -357,5 +403,12 @@ impl<'a> From<&'a event::Written> for OutputRecord<'a> {
                 data_bytes,
             }),
         }
+    }
+}
+
+impl From<&event::FilesWritten> for FilesRecord {
+    fn from(written: &event::FilesWritten) -> Self {
+        let event::FilesWritten { whole, partial, removed, content_bytes, failed_bytes } = *written;
+        Self { whole, partial, removed, content_bytes, failed_bytes }
     }
 }
