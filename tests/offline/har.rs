@@ -323,6 +323,13 @@ fn forms_and_other_bodies_of_requests_are_post_data() {
     assert_eq!(multipart["postData"]["params"], expected);
     assert_eq!(multipart["postData"]["text"], body);
     assert_eq!(entry("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", OK)["request"].get("postData"), None);
+    // HAR knows no request body that is no text.
+    let mut peers = Peers::open();
+    peers.client_says(ACK, b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n\x00\xff\xfe");
+    peers.server(OK);
+    peers.close();
+    let request = &entries(&peers.seen)[0]["request"];
+    assert_eq!((request.get("postData"), &request["_base64"]), (None, &json!("AP/+")));
 }
 
 #[test]

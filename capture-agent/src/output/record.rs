@@ -19,7 +19,9 @@ use serde::Serialize;
 
 use super::time::Rfc3339;
 use crate::http::Anomaly;
-pub(super) use direct::{end as write_end, headers as write_headers, write as write_exchange};
+pub(super) use direct::{
+    end as write_end, headers as write_headers, ip as write_ip, write as write_exchange,
+};
 pub(super) use from::{gaps, place};
 pub use owner::{LocalRecord, ProcessRecord};
 use parts::{FlowName, Headers, Url};

@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 
 use super::json::Json;
-use super::record::{InterimRecord, owner, place, write_end};
+use super::record::{InterimRecord, owner, place, write_end, write_ip};
 use crate::event::{Event, Exchange, FlowInfo};
 use crate::http::Network;
 use crate::notation::FlowName;
@@ -75,7 +75,7 @@ fn entry(exchange: &Exchange, json: &mut Json<'_>) -> fmt::Result {
     json.raw(br#","cache":{},"timings":"#);
     timings.write(json);
     json.raw(br#","serverIPAddress":""#);
-    json.display(format_args!("{}", flow.server.ip()))?;
+    write_ip(flow.server.ip(), json)?;
     json.raw(br#"","connection":""#);
     json.number(flow.client.port.into());
     json.raw(br#"","_time":""#);

@@ -103,7 +103,16 @@ fn flow(flow: &FlowInfo, json: &mut Json<'_>) -> std::fmt::Result {
 
 /// An end, from its address on.
 pub(in crate::output) fn end(end: Endpoint, json: &mut Json<'_>) -> std::fmt::Result {
-    match end.ip() {
+    ip(end.ip(), json)?;
+    json.raw(br#"","port":"#);
+    json.number(end.port.into());
+    json.raw(b"}");
+    Ok(())
+}
+
+/// An address.
+pub(in crate::output) fn ip(ip: IpAddr, json: &mut Json<'_>) -> std::fmt::Result {
+    match ip {
         IpAddr::V4(ip) => {
             let [a, b, c, d] = ip.octets();
             json.number(a.into());
@@ -114,9 +123,6 @@ pub(in crate::output) fn end(end: Endpoint, json: &mut Json<'_>) -> std::fmt::Re
         }
         ip @ IpAddr::V6(_) => std::fmt::Write::write_fmt(json, format_args!("{ip}"))?,
     }
-    json.raw(br#"","port":"#);
-    json.number(end.port.into());
-    json.raw(b"}");
     Ok(())
 }
 
