@@ -3,6 +3,7 @@
 //! Data enters at the top of this list of modules and leaves at the bottom; nothing imports
 //! upward (`ARCHITECTURE.md`). Empty lines keep rustfmt from sorting it.
 
+mod guardian;
 pub mod segment;
 pub mod selection;
 

@@ -9,7 +9,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 /// The modules of the library in the order in which data passes through them. Those of one row
 /// know nothing of each other.
 const ROWS: [&[&str]; 10] = [
-    &["segment"],
+    &["segment", "guardian"],
     &["selection", "flow", "stream"],
     &["source", "http"],
     &["event", "notation"],

@@ -297,7 +297,7 @@ fn a_queue_that_is_full_counts_what_it_leaves_out() {
     sender.send(Event::WebSocket(Box::new(message)));
     assert_eq!((sender.dropped().messages, sender.dropped().exchanges), (1, 0));
     drop(sender);
-    writer.join().unwrap().unwrap();
+    writer.join().unwrap().1.unwrap();
 }
 
 /// A capture of an upgrade, a message each way and a close.

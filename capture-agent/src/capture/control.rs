@@ -1,30 +1,18 @@
 //! What runs beside a capture: the signals that end it, and the runtime that waits for them.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Context as _;
+pub(super) use capture_agent::output::Stop;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// Set once the capture is to end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Whether the capture is to end.
-    pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Asks the capture to end; who asks twice does not want to wait.
-    fn set_or_exit(&self, status: i32) {
-        if self.0.swap(true, Ordering::Relaxed) {
-            std::process::exit(status);
-        }
+/// Asks the capture to end; who asks twice does not want to wait.
+fn set_or_exit(stop: &Stop, status: i32) {
+    if stop.set() {
+        std::process::exit(status);
     }
 }
 
@@ -33,6 +21,7 @@ pub(super) struct Control {
     runtime: Runtime,
     interrupt: Signal,
     terminate: Signal,
+    stop: Stop,
 }
 
 impl Control {
@@ -47,7 +36,12 @@ impl Control {
         };
         let interrupt = caught(SignalKind::interrupt())?;
         let terminate = caught(SignalKind::terminate())?;
-        Ok(Self { runtime, interrupt, terminate })
+        Ok(Self { runtime, interrupt, terminate, stop: Stop::default() })
+    }
+
+    /// What is set once the capture is to end.
+    pub(super) fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Runs `work` on a thread until it is over; a signal sets the stop that it was given, and a
@@ -58,9 +52,8 @@ impl Control {
         work: impl FnOnce(Stop) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         self.runtime.block_on(async {
-            let stop = Stop::default();
             let (done, mut finished) = oneshot::channel();
-            let seen = stop.clone();
+            let seen = self.stop.clone();
             let worker = thread::Builder::new().name("capture".to_owned()).spawn(move || {
                 let result = work(seen);
                 // The main thread waits for this; if it is gone, so is the process.
@@ -73,8 +66,8 @@ impl Control {
                 tokio::select! {
                     // Also where the thread has panicked, and `done` is gone with it.
                     _ = &mut finished => break,
-                    _ = self.interrupt.recv() => stop.set_or_exit(130),
-                    _ = self.terminate.recv() => stop.set_or_exit(143),
+                    _ = self.interrupt.recv() => set_or_exit(&self.stop, 130),
+                    _ = self.terminate.recv() => set_or_exit(&self.stop, 143),
                     result = &mut beside, if beside_runs => {
                         result?;
                         beside_runs = false;

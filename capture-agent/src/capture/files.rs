@@ -5,8 +5,8 @@
 
 use capture_agent::engine::Engine;
 use capture_agent::event::{Event, SourcePackets, Stats};
-use capture_agent::output::Outputs;
 use capture_agent::output::relay::Relay;
+use capture_agent::output::{Clock, Outputs};
 use capture_agent::source::file::FileError;
 use capture_agent::source::{Item, Verdicts};
 
@@ -22,7 +22,7 @@ use crate::cli::{CommonArgs, ReadArgs};
 /// Runs `read`.
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
-    let outputs = open_outputs(&args.common)?;
+    let outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
     let selection = selection(&args.common, &args.taken.port);
     let files = Files::new(args.files.clone(), selection, args.taken.verify_checksums);
     let engine = Engine::new(settings(&args.common, &args.taken.port));
@@ -52,7 +52,7 @@ fn feed(files: Files, division: Division) -> std::io::Result<Feed> {
 
 fn writing(outputs: Outputs, division: Division) -> std::io::Result<Writing> {
     Ok(match division.writers {
-        0 => Writing::Here(Direct::new(outputs)),
+        0 => Writing::Here(Box::new(Direct::new(outputs))),
         threads => Writing::Relay(Relay::start(outputs, threads)?),
     })
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{Event, SourcePackets};
 use capture_agent::output::queue::{self, Sender};
-use capture_agent::output::{OutputError, Outputs};
+use capture_agent::output::{Clock, Outputs, relay};
 use capture_agent::owner::Owners;
 use capture_agent::selection::PortSet;
 use capture_agent::source::live::{
@@ -28,7 +28,7 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let config = config(args);
-    let mut outputs = open_outputs(&args.common)?;
+    let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
     if !args.no_owner {
         let owners = Owners::start(Namespace::find(&args.netns)?);
         outputs = outputs.with_owners(owners.context("cannot look up sockets")?);
@@ -115,7 +115,7 @@ struct Capture {
     wanted: Wanted,
     ledger: Ledger,
     governor_log: GovernorLog,
-    writer: JoinHandle<Result<Outputs, OutputError>>,
+    writer: JoinHandle<relay::Written>,
 }
 
 impl Capture {
@@ -167,14 +167,11 @@ impl Capture {
         } else {
             drop(self.sender);
         }
-        let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (written, failure) = match written {
-            Ok(mut outputs) => {
-                stats.written = outputs.written();
-                (Ok(()), outputs.failure())
-            }
-            Err(error) => (Err(error), Ok(())),
-        };
+        let joined = self.writer.join();
+        let (mut outputs, written) =
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        stats.written = outputs.written();
+        let failure = outputs.failure();
         conclude(args, &stats, written)?;
         failure?;
         watched.and(worked).map_err(Into::into)

@@ -28,7 +28,7 @@ use capture_agent::http::head::HeadRules;
 use capture_agent::http::redact::Redaction;
 use capture_agent::http::{HttpRules, StreamRules};
 use capture_agent::output::{
-    Format, Output, OutputError, Outputs, PayloadFiles, Target, Verbosity, summary,
+    Clock, Format, Opener, OutputError, Outputs, PayloadFiles, Stop, Target, Verbosity, summary,
 };
 use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
@@ -103,27 +103,31 @@ fn selection(args: &CommonArgs, ports: &PortSet) -> Selection {
     Selection { ports: ports.clone(), hosts: args.host.clone(), sample: args.sample }
 }
 
-fn open_outputs(args: &CommonArgs) -> Result<Outputs, OutputError> {
-    let outputs = open_formats(args)?;
+fn open_outputs(args: &CommonArgs, clock: Clock, stop: Stop) -> Result<Outputs, OutputError> {
+    let outputs = open_formats(args, clock, stop)?;
     let Some(folder) = &args.payload.save_bodies else { return Ok(outputs) };
     let complain = |what: &str| eprintln!("{what}");
     Ok(outputs.with(Box::new(PayloadFiles::open(folder, complain)?)))
 }
 
-fn open_formats(args: &CommonArgs) -> Result<Outputs, OutputError> {
+fn open_formats(args: &CommonArgs, clock: Clock, stop: Stop) -> Result<Outputs, OutputError> {
     let verbosity = match args.verbose {
         0 => Verbosity::Line,
         1 => Verbosity::Heads,
         _ => Verbosity::Bodies,
     };
     let standard = args.format.into();
+    let rules = args.outputs.rules(clock, stop);
+    let mut opener = Opener::new(rules).with_report(|notice| eprintln!("{notice}"));
     if args.outputs.output.is_empty() {
-        return Ok(Outputs::new(vec![Output::open(standard, Target::Stdout, verbosity)?]));
+        let stdout = opener.open(standard, Target::Stdout, verbosity)?;
+        return Ok(opener.outputs(vec![stdout]));
     }
     let outputs = args.outputs.output.iter().map(|output| {
-        Output::open(output.format.unwrap_or(standard), output.target.clone(), verbosity)
+        opener.open(output.format.unwrap_or(standard), output.target.clone(), verbosity)
     });
-    Ok(Outputs::new(outputs.collect::<Result<_, _>>()?))
+    let outputs = outputs.collect::<Result<_, _>>()?;
+    Ok(opener.outputs(outputs))
 }
 
 /// Says at the end what was captured, what was lost, and what went wrong with the outputs. Where
@@ -136,8 +140,9 @@ fn conclude(
     let closed = matches!(written, Err(OutputError::Closed(_)));
     if !closed && !args.quiet {
         eprintln!("{}", summary::line(stats));
-        // Of an output that has failed, nobody can say what it has.
-        let imbalances = stats.imbalances().into_iter().filter(|_| written.is_ok());
+        // Where outputs ended the capture, what was on its way to them is nowhere.
+        let is_over = matches!(written, Ok(()) | Err(OutputError::Lost { .. }));
+        let imbalances = stats.imbalances().into_iter().filter(|_| is_over);
         imbalances.for_each(|imbalance| eprintln!("the ledger does not balance: {imbalance}"));
     }
     unless_closed(written)

@@ -29,7 +29,7 @@ pub(super) trait Way {
 #[derive(Debug)]
 pub(super) enum Writing {
     /// Straight there.
-    Here(Direct),
+    Here(Box<Direct>),
     /// By threads of their own.
     Relay(Relay),
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what one stage hands on, the next one has taken, or it is counted with a reason.
 
+use std::fmt;
+
 use capture_ebpf::{Governor, Hook, Verdict};
 
 use super::Event;
@@ -221,6 +223,14 @@ impl Counts {
         }
     }
 
+    /// Of one event.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        let mut one = Self::default();
+        one.add(event);
+        one
+    }
+
     /// Adds what was counted elsewhere.
     pub const fn merge(&mut self, other: &Self) {
         let Self { exchanges, messages, flows, raw, content_bytes } = other;
@@ -238,6 +248,28 @@ impl Counts {
         dropped.flows += self.flows;
         dropped.raw.merge(&self.raw);
         dropped.content_bytes += self.content_bytes;
+    }
+}
+
+impl fmt::Display for Counts {
+    /// What outputs write of them, with the verb: `1 exchange is`, `3 flow summaries are`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { exchanges, messages, flows, .. } = *self;
+        let kinds = [
+            (exchanges, "exchange", "exchanges"),
+            (messages, "WebSocket message", "WebSocket messages"),
+            (flows, "flow summary", "flow summaries"),
+        ];
+        let mut before = "";
+        for (count, one, many) in kinds.into_iter().filter(|(count, ..)| *count > 0) {
+            write!(f, "{before}{count} {}", if count == 1 { one } else { many })?;
+            before = ", ";
+        }
+        f.write_str(match exchanges + messages + flows {
+            0 => "nothing is",
+            1 => " is",
+            _ => " are",
+        })
     }
 }
 
@@ -259,6 +291,8 @@ pub struct Written {
     /// Events that came to it and that it has no use for: a kind of which it shows nothing, or has
     /// no record, or after the end that a script has asked for.
     pub left_out: Counts,
+    /// What it was to write, and could not.
+    pub lost: Counts,
     /// Of a script, how often it has failed, where that does not end it.
     pub errors: Option<u64>,
     /// Payload files, where that is what it writes.
@@ -337,7 +371,9 @@ impl Stats {
             (format!("packets of {source}"), packets.seen, packets.verdicts.sum())
         }));
         for written in written {
-            let Written { output, exchanges, flows, messages, raw, left_out, files, .. } = written;
+            let Written { output, exchanges, flows, messages, raw, files, .. } = written;
+            let mut left_out = written.left_out;
+            left_out.merge(&written.lost);
             let not_written = dropped.exchanges + dropped.unwanted + left_out.exchanges;
             let name = |what| format!("{what} for {output}");
             sums.push((name("exchanges"), engine.exchanges, exchanges + not_written));
@@ -423,12 +459,17 @@ mod tests {
         let files =
             FilesWritten { content_bytes: 900, failed_bytes: 60, ..FilesWritten::default() };
         let saved = Written { files: Some(files), ..written("bodies") };
+        let losing = Written {
+            exchanges: 2,
+            lost: Counts { exchanges: 3, ..Counts::default() },
+            ..written("y")
+        };
         Stats {
             packets: vec![SourcePackets::of_files(verdicts)],
             engine,
             dropped,
             raw: RawCounts { opened: 9, data_bytes: 1_000 },
-            written: vec![written("-"), written("x.jsonl"), script, saved],
+            written: vec![written("-"), written("x.jsonl"), script, saved, losing],
             ..Stats::default()
         }
     }
@@ -437,7 +478,7 @@ mod tests {
     fn a_ledger_balances_or_says_where_it_does_not() {
         assert_eq!(stats().imbalances(), Vec::<String>::new());
         type Break = fn(&mut Stats);
-        let broken: [(&str, Break); 13] = [
+        let broken: [(&str, Break); 14] = [
             ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
             ("29 segments handed over, 30 booked", |it| {
                 it.packets[0].packets.handed_over.records -= 1;
@@ -445,6 +486,7 @@ mod tests {
             ("30 segments, 29 booked", |it| it.engine.segments_after_close -= 1),
             ("9 flows, 10 booked", |it| it.engine.flows_active += 1),
             ("12 exchanges for x.jsonl, 11 booked", |it| it.written[1].exchanges -= 1),
+            ("12 exchanges for y, 11 booked", |it| it.written[4].lost.exchanges -= 1),
             ("7 messages for -, 8 booked", |it| it.written[0].messages += 1),
             ("6 flow summaries for -, 7 booked", |it| it.written[0].flows += 1),
             ("6 flow summaries for x.jsonl, 5 booked", |it| it.dropped.flows -= 1),
@@ -480,6 +522,8 @@ mod tests {
                 files.content_bytes *= 2;
                 files.failed_bytes *= 2;
             }
+            let lost = written.lost;
+            written.lost.merge(&lost);
             if let (Some(sum), Some(raw)) = (&mut written.raw, raw) {
                 sum.merge(&raw);
             }

@@ -74,6 +74,11 @@ impl Serialize for Rfc3339 {
     }
 }
 
+/// A time to the second in UTC, as it stands in names of files.
+pub(crate) fn compact(time: Timestamp) -> String {
+    instant(time).strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
 /// The time of day in this zone, with milliseconds.
 pub(crate) fn time_of_day(time: Timestamp, zone: &TimeZone) -> String {
     instant(time).to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string()

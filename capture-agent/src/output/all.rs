@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::formats::{Formats, Formatter};
+use super::notice::{Notice, Report};
 use super::parcel::{Late, Parcel};
 use super::{Output, OutputError};
 use crate::event::{Content, Counts, Event, News, Written};
@@ -103,6 +105,7 @@ pub struct Outputs {
     ended: Ended,
     /// Events that came after that.
     after_end: Counts,
+    report: Report,
 }
 
 impl Outputs {
@@ -110,6 +113,11 @@ impl Outputs {
     #[must_use]
     pub fn new(outputs: Vec<Output>) -> Self {
         Self { outputs, ..Self::default() }
+    }
+
+    /// Has someone told what is to be known at once.
+    pub(super) fn with_report(self, report: Report) -> Self {
+        Self { report, ..self }
     }
 
     /// Has outputs write no other exchanges and flow summaries than these kinds, whatever is made
@@ -161,10 +169,11 @@ impl Outputs {
         self.owners.as_ref()
     }
 
-    /// Writes an event to each output. A ledger gets what they have written until now.
+    /// Writes an event to each output. A ledger gets what they have written until now. Where one can't
+    /// be written any more, that is said, and the others go on.
     ///
     /// # Errors
-    /// If one can't be written.
+    /// If no output is left, or a consumer can't be written.
     pub fn write(&mut self, mut event: Event) -> Result<(), OutputError> {
         if let Event::Stats(stats) = &mut event {
             stats.written = self.written();
@@ -176,9 +185,37 @@ impl Outputs {
             return Ok(());
         }
         if self.shows(&event) {
-            self.outputs.iter_mut().try_for_each(|output| output.write(&event))?;
+            self.each(|_, output| output.write(&event))?;
         }
         self.consume(&event)
+    }
+
+    /// Does something to each output with its number. Of those that fail the last one alone is an
+    /// error.
+    fn each(
+        &mut self,
+        mut act: impl FnMut(usize, &mut Output) -> Result<(), OutputError>,
+    ) -> Result<(), OutputError> {
+        let mut last = None;
+        for (number, output) in self.outputs.iter_mut().enumerate() {
+            if let Err(error) = act(number, output)
+                && let Some(before) = last.replace(error)
+            {
+                self.report.say(&Notice::Closed(before));
+            }
+        }
+        let Some(error) = last else { return Ok(()) };
+        if !self.outputs.iter().all(Output::is_closed) {
+            self.report.say(&Notice::Closed(error));
+            return Ok(());
+        }
+        // That the last reader has gone does not make good what is missing elsewhere.
+        let fault = self.fault().filter(|_| matches!(error, OutputError::Closed(_)));
+        Err(fault.unwrap_or(error))
+    }
+
+    fn fault(&self) -> Option<OutputError> {
+        self.outputs.iter().find_map(Output::fault)
     }
 
     /// Whether the capture has ended for all but the ledger; counts what comes then.
@@ -253,13 +290,12 @@ impl Outputs {
             if self.is_over(&event) {
                 continue;
             }
-            let shows = self.shows(&event);
-            let outputs = self.outputs.iter_mut().filter(|_| shows);
-            for (output, formatted) in outputs.zip(formats.event(number)) {
-                match formatted {
-                    Some(bytes) => output.write_formatted(&event, bytes)?,
-                    None => output.write(&event)?,
-                }
+            if self.shows(&event) {
+                let mut each = formats.event(number);
+                self.each(|_, output| match each.next().flatten() {
+                    Some(bytes) => output.write_formatted(&event, bytes),
+                    None => output.write(&event),
+                })?;
             }
             self.consume(&event)?;
         }
@@ -284,30 +320,36 @@ impl Outputs {
         ends: &[usize],
         count: Counts,
     ) -> Result<(), OutputError> {
-        let places = starts.iter().zip(ends).map(|(start, end)| *start..*end);
-        let outputs = self.outputs.iter_mut().zip(&parcel.formatted).zip(places);
-        for ((output, formatted), place) in outputs {
-            output.write_many(count, formatted.get(place).unwrap_or_default())?;
-        }
-        Ok(())
+        self.each(|number, output| {
+            let place = starts.get(number).zip(ends.get(number)).map(|(start, end)| *start..*end);
+            let formatted = parcel.formatted.get(number).zip(place);
+            let bytes = formatted.and_then(|(formatted, place)| formatted.get(place));
+            output.write_many(count, bytes.unwrap_or_default())
+        })
     }
 
     /// Hands everything to the system: what one output refuses, the others still get.
     ///
     /// # Errors
-    /// If one can't be written: of the first.
+    /// As [`Self::write`].
     pub fn flush(&mut self) -> Result<(), OutputError> {
-        let outputs = self.outputs.iter_mut().map(Output::flush).fold(Ok(()), Result::and);
+        let outputs = self.each(|_, output| output.flush());
         self.consumers.iter_mut().map(|consumer| consumer.flush()).fold(outputs, Result::and)
+    }
+
+    /// In how long they are to be flushed, where not all that is written can be read yet.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.outputs.iter().filter_map(Output::patience).min()
     }
 
     /// Nothing more comes: ends all files as their formats want it, and hands everything to the
     /// system; what one output refuses, the others still get.
     ///
     /// # Errors
-    /// If one can't be written: of the first.
+    /// As [`Self::write`], or if something is missing in an output.
     pub fn finish(&mut self) -> Result<(), OutputError> {
-        let mut finished = self.outputs.iter_mut().map(Output::finish).fold(Ok(()), Result::and);
+        let finished = self.each(|_, output| output.finish());
+        let mut finished = finished.and_then(|()| self.fault().map_or(Ok(()), Err));
         for number in 0..self.consumers.len() {
             let consumer = self.consumers.get_mut(number);
             let result = consumer.map_or(Ok(()), |consumer| consumer.finish());

@@ -69,6 +69,14 @@ impl Formatter {
         }
     }
 
+    /// Adds what makes what follows understood where something of a file is lost that the format
+    /// remembers; nothing where records stand for themselves.
+    pub(super) fn resume(&mut self, bytes: &mut Vec<u8>) {
+        if self.has_memory() {
+            self.start(bytes);
+        }
+    }
+
     /// What [`Self::format`] begins each record with, and what the first of a file goes without.
     pub(super) const fn between(&self) -> &'static [u8] {
         match self {

@@ -5,6 +5,7 @@
 
 mod all;
 mod batch;
+mod file;
 pub mod flows;
 mod format;
 mod formats;
@@ -13,6 +14,8 @@ mod framed;
 mod har;
 mod json;
 mod jsonl;
+mod notice;
+mod opener;
 mod parcel;
 mod payload;
 pub mod pcapng;
@@ -30,7 +33,10 @@ mod untold;
 
 use crate::notation::{escape, time};
 pub use all::{Consumer, Ended, Outputs, Takes};
+pub use file::rules::{Clock, Rotation, Rules, Stop};
 pub use format::Format;
+pub use notice::Notice;
+pub use opener::Opener;
 pub use payload::PayloadFiles;
 pub use single::Output;
 pub use target::{OutputError, Target};

@@ -5,12 +5,13 @@
 //! [`MAX_QUEUED_EVENTS`] and [`MAX_QUEUED_BYTES`], beside the parcels that are being gathered.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::{self, JoinHandle};
 
 use super::batch::weight;
 use super::formats::Formatter;
 use super::parcel::{self, Parcel};
+use super::relay::Written;
 use super::room::Queued;
 pub use super::room::{MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS};
 use super::untold::Untold;
@@ -161,9 +162,7 @@ impl Sender {
 ///
 /// # Errors
 /// If there can be no thread.
-pub fn spawn(
-    outputs: Outputs,
-) -> std::io::Result<(Sender, JoinHandle<Result<Outputs, OutputError>>)> {
+pub fn spawn(outputs: Outputs) -> std::io::Result<(Sender, JoinHandle<Written>)> {
     let (channel, receiver) = mpsc::channel();
     let queued = Arc::new(Queued::default());
     let sender = Sender {
@@ -192,39 +191,47 @@ impl Drop for Closes<'_> {
     }
 }
 
-fn write_all(
-    mut outputs: Outputs,
+fn write_all(mut outputs: Outputs, receiver: &Receiver<Parcel>, queued: &Queued) -> Written {
+    let written = write_queued(&mut outputs, receiver, queued);
+    // One output that fails must not take from the others what they have.
+    let finished = outputs.finish();
+    (outputs, written.and(finished))
+}
+
+fn write_queued(
+    outputs: &mut Outputs,
     receiver: &Receiver<Parcel>,
     queued: &Queued,
-) -> Result<Outputs, OutputError> {
+) -> Result<(), OutputError> {
     loop {
         let mut parcel = match receiver.try_recv() {
             Ok(parcel) => parcel,
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
-                // Nothing waits: now is the time for those who watch.
-                if let Err(error) = outputs.flush() {
-                    let _ = outputs.finish();
-                    return Err(error);
-                }
-                match receiver.recv() {
-                    Ok(parcel) => parcel,
-                    Err(RecvError) => break,
-                }
-            }
+            Err(TryRecvError::Disconnected) => return Ok(()),
+            Err(TryRecvError::Empty) => match wait(outputs, receiver)? {
+                Some(parcel) => parcel,
+                None => return Ok(()),
+            },
         };
         let (events, bytes) = (parcel.events(), parcel.bytes());
         let result = outputs.write_parcel(&mut parcel);
         queued.give_back(events, bytes);
-        if let Err(error) = result {
-            // One output that fails must not take from the others what they have.
-            let _ = outputs.finish();
-            return Err(error);
-        }
+        result?;
         queued.recycle(parcel);
     }
-    outputs.finish()?;
-    Ok(outputs)
+}
+
+/// Waits for the next parcel; `None` where there will be none. Nothing waits to be written: now is
+/// the time for those who watch.
+fn wait(outputs: &mut Outputs, receiver: &Receiver<Parcel>) -> Result<Option<Parcel>, OutputError> {
+    loop {
+        outputs.flush()?;
+        let Some(patience) = outputs.patience() else { return Ok(receiver.recv().ok()) };
+        match receiver.recv_timeout(patience) {
+            Ok(parcel) => return Ok(Some(parcel)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -257,9 +264,9 @@ mod tests {
         }
     }
 
-    fn spawn_to(writer: &Gated) -> (Sender, JoinHandle<Result<Outputs, OutputError>>) {
+    fn spawn_to(writer: &Gated) -> (Sender, JoinHandle<Written>) {
         let format = Formatter::new(Format::Jsonl, Verbosity::Line, false);
-        let output = Output::new(format, Target::File("x".into()), Box::new(writer.clone()));
+        let output = Output::of(format, Target::File("x".into()), Box::new(writer.clone()));
         spawn(Outputs::new(vec![output])).unwrap()
     }
 
@@ -308,7 +315,7 @@ mod tests {
         drop((closed, other));
         sender.send_last(summary(sent));
 
-        let written = thread.join().unwrap().unwrap().written().remove(0);
+        let written = thread.join().unwrap().0.written().remove(0);
         assert_eq!(written.flows + dropped, sent + 1);
         let lines = String::from_utf8(writer.written.lock().unwrap().clone()).unwrap();
         assert_eq!(written.bytes, lines.len() as u64);
@@ -341,7 +348,7 @@ mod tests {
         }
         drop(closed);
         assert_eq!(sending.join().unwrap(), 0);
-        assert_eq!(thread.join().unwrap().unwrap().written()[0].flows, sent);
+        assert_eq!(thread.join().unwrap().0.written()[0].flows, sent);
     }
 
     #[test]
@@ -349,7 +356,7 @@ mod tests {
         let writers = [Gated::default(), Gated::default()];
         let outputs = writers.iter().map(|writer| {
             let format = Formatter::new(Format::Jsonl, Verbosity::Line, false);
-            Output::new(format, Target::File("x".into()), Box::new(writer.clone()))
+            Output::of(format, Target::File("x".into()), Box::new(writer.clone()))
         });
         let (mut sender, thread) = spawn(Outputs::new(outputs.collect())).unwrap();
         // Several parcels, so that some are used again.
@@ -364,7 +371,7 @@ mod tests {
             }
         }
         sender.send_last(Event::Stats(Box::default()));
-        let written = thread.join().unwrap().unwrap().written();
+        let written = thread.join().unwrap().0.written();
         for (writer, written) in writers.iter().zip(written) {
             let lines = String::from_utf8(writer.written.lock().unwrap().clone()).unwrap();
             assert_eq!((written.flows, written.bytes), (sent, lines.len() as u64));
@@ -386,11 +393,11 @@ mod tests {
     fn a_writer_that_has_gone_is_no_hole_in_the_count_and_holds_nobody_up() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let format = Formatter::new(Format::Jsonl, Verbosity::Line, false);
-        let output = Output::new(format, Target::File("/dev/full".into()), Box::new(full));
+        let output = Output::of(format, Target::File("/dev/full".into()), Box::new(full));
         let (mut sender, thread) = spawn(Outputs::new(vec![output])).unwrap();
         sender.send(summary(0));
         sender.flush();
-        assert!(thread.join().unwrap().is_err());
+        assert!(thread.join().unwrap().1.is_err());
         sender.wait_for_room();
         let sent = 2 * MAX_QUEUED_EVENTS as u64;
         (0..sent).for_each(|number| sender.send(summary(number)));

@@ -1,32 +1,67 @@
 //! One output: events in a format, gathered, written to a target, counted.
+//!
+//! Invariant: an event that it was given is on its way or written, or it is counted as lost.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::file::Files;
+use super::file::rules::Clock;
 use super::formats::{Formatter, KEPT_BYTES};
-use super::{Format, OutputError, Target, Verbosity};
+use super::notice::{Notice, Report};
+use super::{Format, Opener, OutputError, Target, Verbosity};
 use crate::event::{Counts, Event, Written};
+use crate::segment::Timestamp;
 
-/// Bytes that are gathered before they are written.
-const GATHERED_BYTES: usize = 64 << 10;
+/// How long what is compressed may wait for more before it can be read.
+const READABLE: Duration = Duration::from_secs(1);
+
+/// How often a disk that is full is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// An open output.
 #[derive(Debug)]
 pub struct Output {
     format: Formatter,
     target: Target,
-    writer: Box<dyn RawWrite>,
+    files: Files,
+    clock: Clock,
     /// Events in their format, as many as are written at once.
     gathered: Vec<u8>,
+    /// What those are.
+    pending: Counts,
+    pending_bytes: u64,
     /// Whether the file has no record yet.
     is_first: bool,
+    /// What of the file is written: whether its start is, and whether a record is.
+    kept: Kept,
+    /// The latest time of an event.
+    latest: Timestamp,
+    committed_at: Option<Instant>,
+    health: Health,
+    /// What went wrong first.
+    why: Option<String>,
     written: Written,
+    report: Report,
 }
 
-pub(super) trait RawWrite: Write + Send + std::fmt::Debug {}
-impl<W: Write + Send + std::fmt::Debug> RawWrite for W {}
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    start: bool,
+    record: bool,
+}
+
+/// How an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// The disk is full; it is tried again then.
+    Full {
+        again: Instant,
+    },
+    /// Nothing more is written.
+    Closed,
+}
 
 impl Output {
     /// Opens an output. A file is made anew, for its owner's eyes alone.
@@ -34,38 +69,77 @@ impl Output {
     /// # Errors
     /// If the file can't be made.
     pub fn open(format: Format, target: Target, verbosity: Verbosity) -> Result<Self, OutputError> {
-        let format = Formatter::new(format, verbosity, target == Target::Stdout);
-        let writer: Box<dyn RawWrite> = match &target {
-            Target::Stdout => Box::new(io::stdout()),
-            Target::File(path) => Box::new(
-                create(path)
-                    .map_err(|error| OutputError::Open { target: target.clone(), error })?,
-            ),
-        };
-        Ok(Self::new(format, target, writer))
+        Opener::default().open(format, target, verbosity)
     }
 
-    pub(super) fn new(mut format: Formatter, target: Target, writer: Box<dyn RawWrite>) -> Self {
+    pub(super) fn new(
+        format: Formatter,
+        target: Target,
+        files: Files,
+        clock: Clock,
+        report: Report,
+    ) -> Self {
         let output = match &target {
             Target::Stdout => "-".to_owned(),
             Target::File(path) => path.display().to_string(),
         };
-        let written = Written { output, ..Written::default() };
-        let mut gathered = Vec::new();
-        format.start(&mut gathered);
-        Self { format, target, writer, gathered, is_first: true, written }
+        let mut new = Self {
+            format,
+            target,
+            files,
+            clock,
+            gathered: Vec::new(),
+            pending: Counts::default(),
+            pending_bytes: 0,
+            is_first: true,
+            kept: Kept::default(),
+            latest: Timestamp::default(),
+            committed_at: None,
+            health: Health::Well,
+            why: None,
+            written: Written { output, ..Written::default() },
+            report,
+        };
+        if !new.files.rotates() {
+            new.format.start(&mut new.gathered);
+        }
+        new
+    }
+
+    /// Makes a file that is there a whole one, without records.
+    pub(super) fn settle(&mut self) -> Result<(), OutputError> {
+        if self.files.rotates() || self.files.is_stream() {
+            return Ok(());
+        }
+        let written = self.files.commit(&self.gathered, self.format.end());
+        written.map_err(|error| OutputError::Open { target: self.target.clone(), error })?;
+        self.gathered.clear();
+        self.kept.start = true;
+        Ok(())
+    }
+
+    /// To what takes bytes one after the other.
+    #[cfg(test)]
+    pub(super) fn of(
+        format: Formatter,
+        target: Target,
+        writer: Box<dyn super::file::stream::RawWrite>,
+    ) -> Self {
+        let files = Files::stream(writer);
+        Self::new(format, target, files, Clock::default(), Report::default())
     }
 
     /// Writes an event.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If nothing more can be written.
     pub fn write(&mut self, event: &Event) -> Result<(), OutputError> {
-        let before = self.gathered.len();
-        let formatted = self.format.format(event, &mut self.gathered);
-        formatted.map_err(|error| self.failed(error))?;
-        self.trim(before);
-        self.count(event, self.gathered.len() - before)
+        self.take(Counts::of(event), Some(event), |this| {
+            let before = this.gathered.len();
+            this.format.format(event, &mut this.gathered)?;
+            this.trim(before);
+            Ok(this.gathered.len() - before)
+        })
     }
 
     /// Writes an event that is in this output's format.
@@ -74,22 +148,95 @@ impl Output {
         event: &Event,
         bytes: &[u8],
     ) -> Result<(), OutputError> {
-        let bytes = self.trimmed(bytes);
-        self.gathered.extend_from_slice(bytes);
-        self.count(event, bytes.len())
+        self.take(Counts::of(event), Some(event), |this| {
+            let bytes = this.trimmed(bytes);
+            this.gathered.extend_from_slice(bytes);
+            Ok(bytes.len())
+        })
     }
 
     /// Writes many events that are in this output's format.
     pub(super) fn write_many(&mut self, count: Counts, bytes: &[u8]) -> Result<(), OutputError> {
-        let bytes = self.trimmed(bytes);
-        if bytes.len() < GATHERED_BYTES {
-            self.gathered.extend_from_slice(bytes);
-            return self.count_many(count, bytes.len());
+        if count == Counts::default() {
+            return Ok(());
         }
-        // There are enough of them already.
-        self.count_many(count, bytes.len())?;
-        self.hand_over()?;
-        self.writer.write_all(bytes).map_err(|error| self.failed(error))
+        let is_large = !self.files.compresses() && bytes.len() >= self.files.gather();
+        if is_large && self.is_trying() {
+            // There are enough of them already; those before are written, or lost, by themselves.
+            self.commit().or_else(|error| self.failed(error))?;
+        }
+        self.take(count, None, |this| {
+            let bytes = this.trimmed(bytes);
+            if is_large {
+                this.hand_over(bytes)?;
+            } else {
+                this.gathered.extend_from_slice(bytes);
+            }
+            Ok(bytes.len())
+        })
+    }
+
+    /// Adds events, or counts them as lost.
+    fn take(
+        &mut self,
+        mut count: Counts,
+        event: Option<&Event>,
+        add: impl FnOnce(&mut Self) -> io::Result<usize>,
+    ) -> Result<(), OutputError> {
+        if self.format.has_only_exchanges() {
+            self.written.left_out.messages += std::mem::take(&mut count.messages);
+            self.written.left_out.flows += std::mem::take(&mut count.flows);
+        }
+        if !self.is_trying() {
+            self.written.lost.merge(&count);
+            return Ok(());
+        }
+        if let Err(error) = self.make_ready(event) {
+            self.written.lost.merge(&count);
+            return self.failed(error);
+        }
+        self.pending.merge(&count);
+        self.written.exchanges += count.exchanges;
+        self.written.messages += count.messages;
+        self.written.flows += count.flows;
+        let added = add(self).and_then(|bytes| {
+            self.pending_bytes += bytes as u64;
+            self.written.bytes += bytes as u64;
+            if self.gathered.len() < self.files.gather() { Ok(()) } else { self.commit() }
+        });
+        added.or_else(|error| self.failed(error))
+    }
+
+    /// Goes on in a new file where it is time for one.
+    fn make_ready(&mut self, event: Option<&Event>) -> io::Result<()> {
+        if !self.files.rotates() {
+            return Ok(());
+        }
+        let now = self.now(event);
+        if !self.files.is_over(self.gathered.len(), now) {
+            return Ok(());
+        }
+        self.commit()?;
+        let mut start = Vec::new();
+        self.format.start(&mut start);
+        self.files.begin(now, &[&start, self.format.end()].concat())?;
+        self.gathered = start;
+        self.is_first = true;
+        self.kept = Kept::default();
+        Ok(())
+    }
+
+    fn now(&mut self, event: Option<&Event>) -> Timestamp {
+        match self.clock {
+            Clock::Wall => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+            }
+            Clock::Packets => {
+                self.latest = event.map_or(self.latest, |event| self.latest.max(time(event)));
+                self.latest
+            }
+        }
     }
 
     /// Records without what the first of a file goes without.
@@ -108,54 +255,125 @@ impl Output {
         }
     }
 
-    fn count(&mut self, event: &Event, bytes: usize) -> Result<(), OutputError> {
-        let mut one = Counts::default();
-        one.add(event);
-        self.count_many(one, bytes)
+    /// Writes what is gathered.
+    fn commit(&mut self) -> io::Result<()> {
+        self.hand_over(&[])
     }
 
-    fn count_many(&mut self, count: Counts, bytes: usize) -> Result<(), OutputError> {
-        self.written.exchanges += count.exchanges;
-        let Written { messages, flows, left_out, .. } = &mut self.written;
-        let (messages, flows) = if self.format.has_only_exchanges() {
-            (&mut left_out.messages, &mut left_out.flows)
-        } else {
-            (messages, flows)
-        };
-        *messages += count.messages;
-        *flows += count.flows;
-        self.written.bytes += bytes as u64;
-        if self.gathered.len() < GATHERED_BYTES {
-            return Ok(());
+    /// Writes what is gathered, and these records.
+    fn hand_over(&mut self, more: &[u8]) -> io::Result<()> {
+        let end = self.format.end();
+        if !self.gathered.is_empty() {
+            self.files.commit(&self.gathered, end)?;
+            self.gathered.clear();
+            self.gathered.shrink_to(KEPT_BYTES);
         }
-        self.hand_over()
+        if !more.is_empty() {
+            self.files.commit(more, end)?;
+        }
+        self.kept = Kept { start: true, record: !self.is_first };
+        (self.pending, self.pending_bytes) = (Counts::default(), 0);
+        if self.files.compresses() {
+            self.committed_at = Some(Instant::now());
+        }
+        if self.health != Health::Well {
+            self.health = Health::Well;
+            self.report.say(&Notice::GoesOn(self.target.clone(), self.written.lost));
+        }
+        Ok(())
     }
 
-    /// Writes what is gathered; where that fails it is gone all the same, and never written twice.
-    fn hand_over(&mut self) -> Result<(), OutputError> {
-        let written = self.writer.write_all(&self.gathered);
+    /// Whether it is worth trying to write.
+    fn is_trying(&self) -> bool {
+        match self.health {
+            Health::Well => true,
+            Health::Full { again } => Instant::now() >= again,
+            Health::Closed => false,
+        }
+    }
+
+    /// What is on its way can't be written: a full disk may have room again, anything else is the
+    /// output's end.
+    fn failed(&mut self, error: io::Error) -> Result<(), OutputError> {
+        let pending = std::mem::take(&mut self.pending);
+        self.written.exchanges -= pending.exchanges;
+        self.written.messages -= pending.messages;
+        self.written.flows -= pending.flows;
+        self.written.lost.merge(&pending);
+        self.written.bytes -= std::mem::take(&mut self.pending_bytes);
         self.gathered.clear();
-        self.gathered.shrink_to(KEPT_BYTES);
-        written.map_err(|error| self.failed(error))
+        self.why.get_or_insert_with(|| error.to_string());
+        let is_full =
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        if !is_full || !self.files.may_recover() {
+            self.health = Health::Closed;
+            let failed = OutputError::in_writing(self.target.clone(), error);
+            if matches!(failed, OutputError::Closed(_)) {
+                self.why = None;
+            }
+            return Err(failed);
+        }
+        if self.health == Health::Well {
+            self.report.say(&Notice::Full(self.target.clone(), error));
+        }
+        self.health = Health::Full { again: Instant::now() + RETRY };
+        self.is_first = !self.kept.record;
+        if self.kept.start {
+            self.format.resume(&mut self.gathered);
+        } else {
+            self.format.start(&mut self.gathered);
+        }
+        Ok(())
     }
 
-    /// Hands everything to the system.
+    /// Hands everything to the system, but what is better compressed together with what comes next.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If nothing more can be written.
     pub fn flush(&mut self) -> Result<(), OutputError> {
-        self.hand_over()?;
-        self.writer.flush().map_err(|error| self.failed(error))
+        if self.gathered.is_empty() || self.patience().is_some_and(|left| !left.is_zero()) {
+            return Ok(());
+        }
+        if !self.is_trying() {
+            return Ok(());
+        }
+        self.commit().or_else(|error| self.failed(error))
+    }
+
+    /// In how long it is to be flushed, where it can't all be read yet.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let waits = self.files.compresses() && self.health == Health::Well;
+        let since = self.committed_at.map_or(READABLE, |committed| committed.elapsed());
+        (waits && !self.gathered.is_empty()).then(|| READABLE.saturating_sub(since))
     }
 
     /// Nothing more comes: ends the file as its format wants it, and hands everything to the
     /// system.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If nothing more can be written.
     pub fn finish(&mut self) -> Result<(), OutputError> {
-        self.gathered.extend_from_slice(self.format.end());
-        self.flush()
+        if self.is_closed() {
+            return Ok(());
+        }
+        let committed = if self.files.has_begun() { self.commit() } else { Ok(()) };
+        let finished = committed.and_then(|()| self.files.finish(self.format.end()));
+        finished.or_else(|error| self.failed(error))
+    }
+
+    /// Whether nothing more is written.
+    pub(super) fn is_closed(&self) -> bool {
+        self.health == Health::Closed
+    }
+
+    /// What is wrong with what it has written; a reader that has gone is no fault.
+    pub(super) fn fault(&self) -> Option<OutputError> {
+        let why = self
+            .why
+            .clone()
+            .filter(|_| self.is_closed() || self.written.lost != Counts::default())?;
+        let lost = self.written.lost.to_string();
+        Some(OutputError::Lost { target: self.target.clone(), lost, why })
     }
 
     /// What was written so far.
@@ -168,19 +386,22 @@ impl Output {
     pub(super) const fn formatter(&self) -> &Formatter {
         &self.format
     }
-
-    fn failed(&self, error: io::Error) -> OutputError {
-        OutputError::in_writing(self.target.clone(), error)
-    }
 }
 
-/// Heads and bodies are nobody else's business: a new file is its owner's alone.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+/// When an event began, by packet time, or a flow ended; what is for consumers alone has no part.
+fn time(event: &Event) -> Timestamp {
+    match event {
+        Event::Exchange(exchange) => exchange.http.time(),
+        Event::WebSocket(message) => message.http.message.first_byte,
+        Event::Flow(summary) => summary.end,
+        Event::Stats(stats) => stats.time,
+        Event::Content(_) | Event::Opened(_) | Event::Data(_) => Timestamp::default(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -206,7 +427,7 @@ mod tests {
     impl Kept {
         fn output(&self) -> Output {
             let format = Formatter::Framed(Framed::default());
-            Output::new(format, Target::Stdout, Box::new(self.clone()))
+            Output::of(format, Target::Stdout, Box::new(self.clone()))
         }
 
         fn text(&self) -> String {
@@ -247,7 +468,7 @@ mod tests {
         let formatted = Kept::default();
         let mut output = formatted.output();
         output.write_formatted(&stats, b"").unwrap();
-        output.write_many(Counts::default(), b",\n1,\n2").unwrap();
+        output.write_many(Counts::of(&flow(1)), b",\n1,\n2").unwrap();
         output.write_formatted(&flow(3), b",\n3").unwrap();
         output.finish().unwrap();
         assert_eq!(formatted.text(), one_by_one.text());

@@ -40,6 +40,9 @@ pub enum OutputError {
         /// Why.
         error: io::Error,
     },
+    /// It is a FIFO that nobody reads.
+    #[error("cannot write to {0}: nobody reads this FIFO; start what reads it first")]
+    NoReader(Target),
     /// It could not be written any further.
     #[error("cannot write to {target}: {error}; what came before is there")]
     Write {
@@ -54,6 +57,16 @@ pub enum OutputError {
     /// A consumer can't go on: the capture is to end, and the other outputs end well.
     #[error("{0}")]
     Consumer(Box<dyn std::error::Error + Send + Sync>),
+    /// It was written to the end, but not with everything.
+    #[error("{lost} missing in {target}: {why}")]
+    Lost {
+        /// Where to.
+        target: Target,
+        /// What is missing, in words.
+        lost: String,
+        /// What was wrong first.
+        why: String,
+    },
     /// Whoever read it has gone.
     #[error("{0} was closed by its reader")]
     Closed(Target),

@@ -251,6 +251,18 @@ pub(super) struct OutputRecord<'a> {
     /// Of the folder of `--save-bodies`, its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<FilesRecord>,
+    /// What was to be written and could not be, as when a disk is full. Absent where there was
+    /// nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<LostRecord>,
+}
+
+/// What an output could not write.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct LostRecord {
+    exchanges: u64,
+    flows: u64,
+    messages: u64,
 }
 
 /// What came to an output and was not for it.
@@ -373,17 +385,8 @@ impl From<&Governor> for RingRecord {
 
 impl<'a> From<&'a event::Written> for OutputRecord<'a> {
     fn from(written: &'a event::Written) -> Self {
-        let event::Written {
-            output,
-            exchanges,
-            flows,
-            messages,
-            bytes,
-            raw,
-            left_out,
-            errors,
-            files,
-        } = written;
+        let event::Written { output, exchanges, flows, messages, bytes, .. } = written;
+        let event::Written { raw, left_out, lost, errors, files, .. } = written;
         let event::RawCounts { opened, data_bytes } = left_out.raw;
         Self {
             output,
@@ -401,6 +404,11 @@ impl<'a> From<&'a event::Written> for OutputRecord<'a> {
                 messages: left_out.messages,
                 opened,
                 data_bytes,
+            }),
+            lost: (*lost != event::Counts::default()).then_some(LostRecord {
+                exchanges: lost.exchanges,
+                flows: lost.flows,
+                messages: lost.messages,
             }),
         }
     }

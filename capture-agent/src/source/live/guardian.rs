@@ -4,18 +4,14 @@
 //! removed; the pipe's end is the agent's end. Removing at the end is the guardian's in every case,
 //! so the way that matters most is the one that is always taken. It acts in the network namespace
 //! of the thread that started it.
-//!
-//! Invariants: the guardian keeps no descriptor but the pipe and its netlink socket, so it holds
-//! nothing else of the agent alive; it ignores the signals that end a session or a service; after
-//! the fork it allocates nothing and takes no lock, for other threads may have held them.
 
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::process::{Pid, WaitOptions, setsid, waitpid};
-use rustix::thread::set_name;
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::netlink::{self, Leftover, REQUEST_LEN, Request, ifindex, is_none, remove};
+use crate::guardian;
 
 /// What the guardian can be entrusted with: two thousand interfaces, with a queueing discipline and
 /// two filters each, and some attempts. It lies on the stack of a thread.
@@ -35,21 +31,10 @@ impl Guardian {
     /// Starts the process, and waits until it is out of reach of what may end the agent.
     pub(super) fn start() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
-        // The child has the only end that is left to write; it closes that when it is ready.
-        let (mut ready, not_ready) = io::pipe()?;
         let netlink = netlink::socket()?;
-        // SAFETY: the child calls `guard` alone, which keeps to what is allowed after a fork of a
-        // process with several threads, and never returns.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => guard(&reader, &netlink),
-            process => {
-                let process = Pid::from_raw(process).ok_or(io::ErrorKind::Other)?;
-                drop(not_ready);
-                ready.read_to_end(&mut Vec::new())?;
-                Ok(Self { process, pipe: Some(writer), netlink, leftovers: Vec::new() })
-            }
-        }
+        let keep = [reader.as_fd(), netlink.as_fd()];
+        let process = guardian::start(c"capture-guard", keep, || guard(&reader, &netlink))?;
+        Ok(Self { process, pipe: Some(writer), netlink, leftovers: Vec::new() })
     }
 
     /// Has `leftover` removed when the agent is gone.
@@ -94,16 +79,7 @@ impl Drop for Guardian {
 }
 
 /// The guardian's life.
-fn guard(pipe: &PipeReader, netlink: &OwnedFd) -> ! {
-    let _ = setsid();
-    // SAFETY: the path is a C string. It keeps no file system busy from here on.
-    let _ = unsafe { libc::chdir(c"/".as_ptr()) };
-    let _ = set_name(c"capture-guard");
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
-        // SAFETY: ignoring a signal runs no code.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
-    close_all_but(pipe.as_raw_fd(), netlink.as_raw_fd());
+fn guard(pipe: &PipeReader, netlink: &OwnedFd) {
     // One more, for the word that some of them are settled.
     let mut entrusted = [[0; REQUEST_LEN]; MAX_LEFTOVERS + 1];
     let mut count = 0;
@@ -116,8 +92,6 @@ fn guard(pipe: &PipeReader, netlink: &OwnedFd) -> ! {
         }
     }
     remove(netlink, entrusted.get(..count).unwrap_or_default().iter());
-    // SAFETY: ends the process without the agent's exit handlers.
-    unsafe { libc::_exit(0) }
 }
 
 /// Where the last of so many says that an interface has nothing left, takes it and what was there
@@ -138,24 +112,6 @@ fn settle(entrusted: &mut [Request], count: usize) -> usize {
         }
     }
     kept
-}
-
-/// Closes the descriptors that came along in the fork, but these two.
-fn close_all_but(one: i32, other: i32) {
-    let (low, high) = (one.min(other).cast_unsigned(), one.max(other).cast_unsigned());
-    let gaps =
-        [(0, low.checked_sub(1)), (low + 1, high.checked_sub(1)), (high + 1, Some(u32::MAX))];
-    for (first, last) in gaps {
-        let Some(last) = last.filter(|last| first <= *last) else { continue };
-        // SAFETY: nothing of this process uses the descriptors any more.
-        if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
-            // Before 5.9 there is no such call.
-            for fd in first..=last.min(65_535) {
-                // SAFETY: as above.
-                unsafe { libc::close(fd.cast_signed()) };
-            }
-        }
-    }
 }
 
 #[cfg(test)]
