@@ -1,6 +1,7 @@
 //! Arguments.
 
 mod engine;
+mod filter;
 mod http;
 mod kernel;
 mod output;
@@ -16,6 +17,7 @@ use capture_agent::source::live::{HookChoice, IfacePattern, KernelLogLevel, TcAt
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use engine::EngineArgs;
+pub(crate) use filter::FilterArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
@@ -31,12 +33,19 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl CommonArgs {
+    fn check(&self) -> Result<(), clap::Error> {
+        self.payload.check(self)?;
+        self.filter.check(self)
+    }
+}
+
 impl Cli {
     /// What does not fit together, though each argument by itself is right.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match &self.command {
-            Command::Run(args) => args.common.payload.check(&args.common),
-            Command::Read(args) => args.common.payload.check(&args.common),
+            Command::Run(args) => args.common.check(),
+            Command::Read(args) => args.common.check(),
             Command::Flows(_) | Command::Follow(_) => Ok(()),
         }
     }
@@ -180,6 +189,9 @@ pub(crate) struct CommonArgs {
     /// Show heads in text; twice: bodies too
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// Which exchanges are shown.
+    #[command(flatten, next_help_heading = "Filters")]
+    pub(crate) filter: FilterArgs,
     /// Payload files.
     #[command(flatten)]
     pub(crate) payload: PayloadArgs,

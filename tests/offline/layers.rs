@@ -22,8 +22,8 @@ const ROWS: [&[&str]; 10] = [
 ];
 
 /// Modules without I/O, clocks, threads or chance.
-const SANS_IO: [&str; 9] =
-    ["segment", "selection", "flow", "stream", "http", "event", "listener", "engine", "filter"];
+const SANS_IO: [&str; 8] =
+    ["segment", "selection", "flow", "stream", "http", "event", "listener", "engine"];
 
 /// What would be I/O, a clock or a thread. The flow table's `RandomState` is the one exception
 /// to chance.

@@ -16,6 +16,7 @@ mod command;
 mod differential;
 mod exchanges;
 mod file_source;
+mod filter;
 mod flows;
 mod flows_command;
 mod follow;

@@ -31,7 +31,9 @@ pub(crate) fn assert_balances(stats: &Value, is_last: bool) {
     let flows = number(stats, "/flows/active") + sum_but(&stats["flows"]["closed"], &[]);
     assert_eq!(stats["flows"]["opened"], flows, "{stats}");
     let exchanges = &stats["exchanges"];
-    let left_out = number(exchanges, "/dropped") + number(exchanges, "/unwanted");
+    let left_out = number(exchanges, "/dropped")
+        + number(exchanges, "/unwanted")
+        + number(exchanges, "/filtered");
     for output in exchanges["outputs"].as_array().expect("outputs") {
         assert_eq!(exchanges["made"], left_out + number(output, "/exchanges"), "{exchanges}");
     }

@@ -7,6 +7,7 @@ use capture_agent::event::{
     BodyKey, Content, Dropped, Event, Exchange, FlowData, FlowInfo, FlowSummary, News, RawCounts,
     WebSocketMessage,
 };
+use capture_agent::filter::Verdict;
 use capture_agent::flow::Direction;
 use capture_agent::http::BodyPart;
 use capture_agent::listener::{Data, FlowView, Listener};
@@ -15,6 +16,7 @@ use capture_agent::output::relay::{self, Relay};
 use capture_agent::output::{Ended, OutputError, Outputs, Takes};
 use capture_agent::owner::Owners;
 
+use super::sieve::Sieve;
 use crate::cli::{CommonArgs, EventArg};
 
 /// Where wanted events go.
@@ -106,6 +108,7 @@ pub(super) struct Sink<W> {
     pub(super) way: W,
     /// Who is asked about each flow that opens.
     owners: Option<Owners>,
+    sieve: Sieve,
     exchanges: bool,
     messages: bool,
     flows: bool,
@@ -174,6 +177,7 @@ impl<W: Way> Sink<W> {
         Self {
             way,
             owners: None,
+            sieve: Sieve::new(&args.filter),
             exchanges: args.events.contains(&EventArg::Exchange),
             messages: args.events.contains(&EventArg::WebSocket),
             flows: args.events.contains(&EventArg::Flow),
@@ -304,15 +308,24 @@ impl<W: Way> Listener for Sink<W> {
 
     fn exchange(&mut self, mut exchange: Exchange) {
         self.numbers.settle(&mut exchange.flow);
-        if self.wanted.take() && self.exchanges {
-            self.way.take(Event::Exchange(Box::new(exchange)));
+        // What would not be written is not looked into.
+        let verdict = if self.exchanges && !self.is_full() {
+            self.sieve.verdict(&mut exchange, self.owners.as_ref())
         } else {
-            self.unwanted.unwanted += 1;
-            let server = exchange.flow.server;
-            for (body, _) in exchange.streamed() {
-                let content = Content { body, server, news: News::Unwanted };
-                self.way.take(Event::Content(Box::new(content)));
-            }
+            Verdict::Matches
+        };
+        let passes = verdict == Verdict::Matches;
+        if passes && self.wanted.take() && self.exchanges {
+            return self.way.take(Event::Exchange(Box::new(exchange)));
+        }
+        let left_out = &mut self.unwanted;
+        left_out.unwanted += u64::from(passes);
+        left_out.filtered += u64::from(!passes);
+        left_out.undecided += u64::from(verdict == Verdict::Undecided);
+        let server = exchange.flow.server;
+        for (body, _) in exchange.streamed() {
+            let content = Content { body, server, news: News::Unwanted };
+            self.way.take(Event::Content(Box::new(content)));
         }
     }
 

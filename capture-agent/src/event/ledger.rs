@@ -148,6 +148,10 @@ pub struct Dropped {
     pub content_bytes: u64,
     /// Bytes of bodies that came when no more exchanges were asked for.
     pub unwanted_content_bytes: u64,
+    /// Exchanges that `--where` or `--content-type` left out.
+    pub filtered: u64,
+    /// Those of them that the expression has no value for.
+    pub undecided: u64,
 }
 
 impl Dropped {
@@ -161,6 +165,8 @@ impl Dropped {
             unwanted_messages,
             unwanted_flows,
             raw,
+            filtered,
+            undecided,
             content_bytes,
             unwanted_content_bytes,
         } = other;
@@ -173,6 +179,8 @@ impl Dropped {
         self.unwanted_messages += unwanted_messages;
         self.unwanted_flows += unwanted_flows;
         self.raw.merge(raw);
+        self.filtered += filtered;
+        self.undecided += undecided;
     }
 }
 
@@ -374,7 +382,8 @@ impl Stats {
             let Written { output, exchanges, flows, messages, raw, files, .. } = written;
             let mut left_out = written.left_out;
             left_out.merge(&written.lost);
-            let not_written = dropped.exchanges + dropped.unwanted + left_out.exchanges;
+            let not_written =
+                dropped.exchanges + dropped.unwanted + dropped.filtered + left_out.exchanges;
             let name = |what| format!("{what} for {output}");
             sums.push((name("exchanges"), engine.exchanges, exchanges + not_written));
             let not_written = dropped.messages + dropped.unwanted_messages + left_out.messages;
@@ -418,7 +427,7 @@ mod tests {
             flows_opened: 9,
             flows_active: 3,
             flows_closed: [1, 0, 2, 0, 0, 3],
-            exchanges: 12,
+            exchanges: 14,
             messages: 7,
             content_bytes: 1_000,
             ..EngineCounters::default()
@@ -433,6 +442,8 @@ mod tests {
             raw: RawCounts { opened: 1, data_bytes: 100 },
             content_bytes: 30,
             unwanted_content_bytes: 10,
+            filtered: 2,
+            undecided: 1,
         };
         let written = |output: &str| Written {
             output: output.to_owned(),
@@ -478,19 +489,20 @@ mod tests {
     fn a_ledger_balances_or_says_where_it_does_not() {
         assert_eq!(stats().imbalances(), Vec::<String>::new());
         type Break = fn(&mut Stats);
-        let broken: [(&str, Break); 14] = [
+        let broken: [(&str, Break); 15] = [
             ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
             ("29 segments handed over, 30 booked", |it| {
                 it.packets[0].packets.handed_over.records -= 1;
             }),
             ("30 segments, 29 booked", |it| it.engine.segments_after_close -= 1),
             ("9 flows, 10 booked", |it| it.engine.flows_active += 1),
-            ("12 exchanges for x.jsonl, 11 booked", |it| it.written[1].exchanges -= 1),
-            ("12 exchanges for y, 11 booked", |it| it.written[4].lost.exchanges -= 1),
+            ("14 exchanges for x.jsonl, 13 booked", |it| it.written[1].exchanges -= 1),
+            ("14 exchanges for -, 13 booked", |it| it.dropped.filtered -= 1),
+            ("14 exchanges for y, 13 booked", |it| it.written[4].lost.exchanges -= 1),
             ("7 messages for -, 8 booked", |it| it.written[0].messages += 1),
             ("6 flow summaries for -, 7 booked", |it| it.written[0].flows += 1),
             ("6 flow summaries for x.jsonl, 5 booked", |it| it.dropped.flows -= 1),
-            ("12 exchanges for x.lua, 11 booked", |it| it.written[2].left_out.exchanges -= 1),
+            ("14 exchanges for x.lua, 13 booked", |it| it.written[2].left_out.exchanges -= 1),
             ("9 opened flows for x.lua, 8 booked", |it| it.dropped.raw.opened -= 1),
             ("1001 bytes of flows for x.lua, 1000 booked", |it| it.raw.data_bytes += 1),
             ("1000 bytes of bodies for bodies, 999 booked", |it| it.dropped.content_bytes -= 1),

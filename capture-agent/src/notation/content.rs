@@ -25,18 +25,25 @@ pub(crate) fn encoding(head: &Head) -> Option<Cow<'_, str>> {
     Some(text)
 }
 
-/// Content as text where it is UTF-8, else in base64. A character that the limit cut in two does
-/// not make binary of a text.
+/// Content as text where it is UTF-8, else in base64.
 pub(crate) fn content(bytes: &[u8], truncated: bool) -> (Option<Cow<'_, str>>, Option<String>) {
+    let text = text(bytes, truncated);
+    let is_binary = text.is_none() && !bytes.is_empty();
+    (text, is_binary.then(|| BASE64.encode(bytes)))
+}
+
+/// Content as text where there is some, and it is UTF-8. A character that the limit cut in two does
+/// not make binary of a text.
+pub(crate) fn text(bytes: &[u8], truncated: bool) -> Option<Cow<'_, str>> {
     if bytes.is_empty() {
-        return (None, None);
+        return None;
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(Cow::Borrowed(text)), None),
+        Ok(text) => Some(Cow::Borrowed(text)),
         Err(error) if truncated && error.error_len().is_none() && error.valid_up_to() > 0 => {
             let text = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            (Some(String::from_utf8_lossy(text)), None)
+            Some(String::from_utf8_lossy(text))
         }
-        Err(_) => (None, Some(BASE64.encode(bytes))),
+        Err(_) => None,
     }
 }

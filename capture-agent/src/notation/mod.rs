@@ -7,5 +7,5 @@ pub(crate) mod escape;
 mod names;
 pub(crate) mod time;
 
-pub(crate) use content::{content, encoding, version};
+pub(crate) use content::{content, encoding, text, version};
 pub(crate) use names::{FlowName, Url};

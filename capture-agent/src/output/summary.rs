@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use capture_ebpf::Verdict;
 
-use crate::event::Stats;
+use crate::event::{Dropped, Stats};
 
 /// The ledger in one line: what was captured, and what was lost and why.
 #[must_use]
@@ -19,6 +19,13 @@ pub fn line(stats: &Stats) -> String {
     );
     if engine.messages > 0 {
         let _ = write!(line, ", {}", counted(engine.messages, "WebSocket message"));
+    }
+    let Dropped { filtered, undecided, .. } = stats.dropped;
+    if filtered > 0 {
+        let _ = write!(line, ", {} filtered out", counted(filtered, "exchange"));
+    }
+    if undecided > 0 {
+        let _ = write!(line, " ({undecided} without what --where asks for)");
     }
     let files = stats.written.iter().filter_map(|written| written.files);
     let saved: u64 = files.map(|files| files.whole + files.partial).sum();

@@ -64,10 +64,11 @@ impl Ledger {
         let made = self.number(&["exchanges", "made"])?;
         let dropped = self.number(&["exchanges", "dropped"])?;
         let unwanted = self.number(&["exchanges", "unwanted"])?;
+        let filtered = self.number(&["exchanges", "filtered"])?;
         let outputs = self.0.pointer("/exchanges/outputs").and_then(Value::as_array);
         for output in outputs.unwrap_or(&none) {
             let written = output.get("exchanges").and_then(Value::as_u64).unwrap_or_default();
-            equal("exchanges of an output", made, written + dropped + unwanted)?;
+            equal("exchanges of an output", made, written + dropped + unwanted + filtered)?;
         }
         ensure!(dropped == 0, "{dropped} exchanges were dropped");
         Ok(())
@@ -107,7 +108,7 @@ mod tests {
                 "records": {"made": 5, "notices": 1}}],
             "segments": {"received": 5, "in_flows": 4, "without_flow": 1, "resets_ignored": 1},
             "flows": {"opened": 3, "active": 1, "closed": {"fin": 1, "rst": 1}},
-            "exchanges": {"made": 4, "dropped": 0, "unwanted": 1,
+            "exchanges": {"made": 4, "dropped": 0, "unwanted": 1, "filtered": 0,
                 "outputs": [{"output": "-", "exchanges": 3, "bytes": 99}]},
         })
     }

@@ -176,8 +176,8 @@ pub(super) struct ClosedRecord {
     end: u64,
 }
 
-/// Exchanges: `made` is the sum of `dropped`, `unwanted`, what each output has written and
-/// what was `left_out` there.
+/// Exchanges: `made` is the sum of `dropped`, `unwanted`, `filtered`, what each output has written
+/// and what was `left_out` there.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ExchangesRecord<'a> {
     made: u64,
@@ -185,6 +185,11 @@ pub(super) struct ExchangesRecord<'a> {
     dropped: u64,
     /// Beyond `--count`, or not among `--events`.
     unwanted: u64,
+    /// Left out by `--where` or `--content-type`.
+    filtered: u64,
+    /// Those of them that the expression of `--where` has no value for: it asks for what was not
+    /// observed, or for what can't be computed.
+    undecided: u64,
     outputs: Vec<OutputRecord<'a>>,
 }
 
@@ -306,6 +311,8 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
                 made: engine.exchanges,
                 dropped: stats.dropped.exchanges,
                 unwanted: stats.dropped.unwanted,
+                filtered: stats.dropped.filtered,
+                undecided: stats.dropped.undecided,
                 outputs: stats.written.iter().map(OutputRecord::from).collect(),
             },
             messages: MessagesRecord {
