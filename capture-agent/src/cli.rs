@@ -5,6 +5,7 @@ mod http;
 mod kernel;
 mod output;
 mod payload;
+mod record;
 mod single;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
 pub(crate) use payload::PayloadArgs;
+pub(crate) use record::RecordArgs;
 pub(crate) use single::{FlowsArgs, FlowsFormat, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -36,7 +38,10 @@ impl Cli {
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match &self.command {
             Command::Run(args) => args.common.payload.check(&args.common),
-            Command::Read(args) => args.common.payload.check(&args.common),
+            Command::Read(args) => {
+                args.common.record.check(&args.files)?;
+                args.common.payload.check(&args.common)
+            }
             Command::Flows(_) | Command::Follow(_) => Ok(()),
         }
     }
@@ -165,6 +170,9 @@ pub(crate) struct CommonArgs {
     /// What is written where.
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
+    /// What is recorded.
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
     /// What to write; secrets are not looked for in what WebSockets carry
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "exchange")]
     pub(crate) events: Vec<EventArg>,
