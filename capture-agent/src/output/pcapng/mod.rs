@@ -12,6 +12,8 @@ mod block;
 mod frame;
 pub(super) mod rebuilt;
 
+use std::ops::Range;
+
 use crate::segment::Segment;
 
 use block::{Options, option};
@@ -93,6 +95,29 @@ pub fn packet(bytes: &mut Vec<u8>, interface: u32, segment: &Segment<'_>, note: 
             options.end();
         }
     });
+}
+
+/// The length of a segment's payload on the wire, where its packet doesn't tell it.
+pub(super) fn wire_len_untold(segment: &Segment<'_>) -> Option<u32> {
+    let told = frame::told_len(segment);
+    Some(segment.wire_len).filter(|len| *len as usize > told)
+}
+
+/// Where the block lies that begins at `at` in blocks of packets, and which interface it names.
+pub(super) fn packet_at(blocks: &[u8], at: usize) -> Option<(Range<usize>, u32)> {
+    let (words, _) = blocks.get(at..)?.as_chunks();
+    let [_, len, interface, ..] = words else { return None };
+    let end = at + u32::from_le_bytes(*len) as usize;
+    Some((at..end, u32::from_le_bytes(*interface)))
+}
+
+/// Has the packet whose block begins at `at` be one of another interface.
+pub(super) fn set_interface(blocks: &mut [u8], at: usize, interface: u32) {
+    const KIND_AND_LEN_BYTES: usize = 8;
+    let block = blocks.get_mut(at + KIND_AND_LEN_BYTES..);
+    if let Some(place) = block.and_then(|rest| rest.first_chunk_mut()) {
+        *place = interface.to_le_bytes();
+    }
 }
 
 #[cfg(test)]
