@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -174,7 +175,9 @@ fn urls_statuses_sizes_and_times_are_those_of_curl() {
     urls.push(start);
     urls.push(Lab::url(Family::V6, "/chunked/data.json"));
     let reports = curl(&lab.client, &urls);
-    agent.stop();
+    // As services are stopped.
+    agent.signal(Signal::TERM);
+    assert!(agent.wait().status.success());
 
     let log = Schema::new().parse(&fs::read(&har).expect("file can be read"));
     let entries = log["log"]["entries"].as_array().expect("entries are a list");
