@@ -9,6 +9,7 @@ use capture_agent::event::Event;
 use capture_agent::http::HttpRules;
 use capture_agent::output::record::Record;
 use capture_agent::output::{Format, Output, Target, Verbosity};
+use capture_agent::segment::Missing;
 use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::Item;
 use capture_agent::source::file::FileSource;
@@ -27,11 +28,23 @@ fn keeping() -> Settings {
 
 /// The exchanges of what was seen, and what is read again of the frames that they were written as.
 fn twice<'a>(seen: impl IntoIterator<Item = &'a Seen>, to: &Path) -> (Vec<Value>, Vec<Value>) {
+    twice_if(seen, to, |_| true)
+}
+
+/// The same of those exchanges that are chosen.
+fn twice_if<'a>(
+    seen: impl IntoIterator<Item = &'a Seen>,
+    to: &Path,
+    mut is_chosen: impl FnMut(&Event) -> bool,
+) -> (Vec<Value>, Vec<Value>) {
     let mut engine = Engine::new(keeping());
     let target = Target::File(to.to_owned());
     let mut output = Output::open(Format::Pcapng, target, Verbosity::Line).unwrap();
     let mut before = Vec::new();
     let mut write = |event: Event| {
+        if !is_chosen(&event) {
+            return;
+        }
         output.write(&event).unwrap();
         before.push(serde_json::to_value(Record::of(&event)).unwrap());
     };
@@ -186,10 +199,10 @@ fn every_case_comes_out_again() {
     assert!(count > 200, "{count}");
 }
 
-/// Without the name of the flow and the place in it: they are of its first segment.
+/// Without their places in their flows.
 fn unplaced(events: Vec<Value>) -> Vec<Value> {
     let unplace = |mut event: Value| {
-        event.as_object_mut().unwrap().retain(|name, _| name != "flow" && name != "index");
+        event.as_object_mut().unwrap().remove("index");
         event
     };
     events.into_iter().map(unplace).collect()
@@ -204,6 +217,28 @@ fn every_dialogue_comes_out_again() {
         assert_eq!(of_type(&before, "exchange").count(), dialogue.places.len());
         assert_eq!(differences(&before, &after), "", "{}", dialogue.name);
     }
+}
+
+#[test]
+fn exchanges_that_were_chosen_come_out_without_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcapng");
+    let mut count = 0;
+    for dialogue in in_turns().into_iter().chain(pipelined()) {
+        for every in [2, 3] {
+            for first in 0..every {
+                let is_chosen = |event: &Event| match event {
+                    Event::Exchange(exchange) => exchange.http.index % every == first,
+                    _ => true,
+                };
+                let (before, after) = twice_if(&dialogue.seen, &path, is_chosen);
+                let (before, after) = (unplaced(before), unplaced(after));
+                count += of_type(&before, "exchange").count();
+                assert_eq!(differences(&before, &after), "", "{} {first}", dialogue.name);
+            }
+        }
+    }
+    assert!(count > 300, "{count}");
 }
 
 /// The token in a request or a response, wherever it stands.
@@ -274,4 +309,31 @@ fn what_took_long_is_read_again_though_others_were_written_before_it() {
     let (before, after) = twice(&seen, &path);
     assert_eq!(of_type(&before, "exchange").count(), 101);
     assert_eq!(differences(&before, &after), "");
+}
+
+#[test]
+fn bytes_that_were_left_out_keep_their_number_however_many_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcapng");
+    // Up to more than there are sequence numbers.
+    for (times, len) in [(1, 1), (1, 64_000), (1, 20 << 20), (5, 900 << 20)] {
+        let mut peers = Peers::open();
+        let whole = u64::from(len) * times;
+        for number in 0..2 {
+            peers.client(&format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            peers.server(&format!("HTTP/1.1 200 OK\r\nContent-Length: {whole}\r\n\r\n"));
+            for _ in 0..times {
+                peers.server_leaves_out(len, Missing::Elided);
+            }
+        }
+        peers.client("HEAD /last HTTP/1.1\r\nHost: h\r\n\r\n");
+        peers.server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+        let (before, after) = twice(&peers.seen, &path);
+        assert_eq!(differences(&before, &after), "", "{whole}");
+        let lost: Vec<_> =
+            of_type(&after, "exchange").map(|it| it["response"]["lost_bytes"].as_u64()).collect();
+        assert_eq!(lost, [Some(whole), Some(whole), None]);
+        let written = fs::metadata(&path).unwrap().len();
+        assert!(written < 10_000 + whole / 10_000, "{written} bytes for {whole}");
+    }
 }
