@@ -27,6 +27,7 @@ mod bodies;
 mod budget;
 mod exchanges;
 mod files;
+mod filter;
 mod follow;
 mod har;
 mod ledger;

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use super::syntax;
 
+/// Characters that are shown before a place, of it, and after it.
+const SHOWN_AROUND: usize = 80;
+
 /// What is wrong with an expression: in words, and the place marked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct FilterError {
@@ -46,6 +49,9 @@ impl FilterError {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, line, column, width } = self;
-        write!(f, "{what}\n  {line}\n  {:column$}{:^<width$}", "", "^")
+        let from = column.saturating_sub(SHOWN_AROUND);
+        let (before, marked) = (column - from, (*width).min(SHOWN_AROUND));
+        let shown: String = line.chars().skip(from).take(before + marked + SHOWN_AROUND).collect();
+        write!(f, "{what}\n  {shown}\n  {}{}", " ".repeat(before), "^".repeat(marked))
     }
 }
