@@ -29,6 +29,7 @@ mod exchanges;
 mod files;
 mod filter;
 mod follow;
+mod growing;
 mod har;
 mod ledger;
 mod load;
