@@ -34,6 +34,7 @@ mod load;
 mod namespaces;
 mod output;
 mod owner;
+mod payload;
 mod reader;
 mod rebuilt;
 mod selection;
