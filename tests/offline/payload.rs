@@ -605,11 +605,14 @@ fn memory_is_none_of_a_bodys_length() {
     assert_eq!((&line["bytes"], &line["state"]), (&len.into(), &"complete".into()));
 }
 
+/// Bytes of a body and their places.
+type Parts = Vec<(u64, Vec<u8>)>;
+
 /// What a listener is handed of bodies, beside the exchanges.
 #[derive(Default)]
 struct Listening {
-    parts: HashMap<(u64, Direction, u64), Vec<(u64, Vec<u8>)>>,
-    bodies: Vec<(Vec<u8>, bool, Vec<(u64, Vec<u8>)>)>,
+    parts: HashMap<(u64, Direction, u64), Parts>,
+    bodies: Vec<(Vec<u8>, bool, Parts)>,
     bytes: u64,
 }
 
