@@ -36,6 +36,7 @@ mod load;
 mod namespaces;
 mod output;
 mod owner;
+mod payload;
 mod reader;
 mod rebuilt;
 mod record;

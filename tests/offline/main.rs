@@ -30,6 +30,7 @@ mod listener;
 mod losses;
 mod networks;
 mod owner;
+mod payload;
 mod privacy;
 mod rebuilt;
 mod record;

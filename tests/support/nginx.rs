@@ -96,6 +96,7 @@ http {{
   server {{
     {listen}
     root {root}/files;
+    location ~ [.]wav$ {{ types {{ audio/wav wav; }} }}
     location = /moved {{ return 301 /small.bin; }}
     # Server-side includes take the length away: chunked to HTTP/1.1, until the end to HTTP/1.0.
     location /chunked/ {{ alias {root}/files/; ssi on; ssi_types *; }}

@@ -24,6 +24,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use capture_agent::engine::Settings;
 use capture_agent::event::Stats;
+use capture_agent::filter::MediaPatterns;
 use capture_agent::http::coding::Limits;
 use capture_agent::http::form::ListRules;
 use capture_agent::http::head::HeadRules;
@@ -66,10 +67,18 @@ fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
             list_forms: http.forms.then(ListRules::default),
             // Frames can be rebuilt from nothing else.
             keep_wire: args.outputs.has(Format::Pcapng, args.format.into()),
-            stream: is_saved.then(|| StreamRules::new(|_| true)),
+            stream: is_saved.then(|| saved_types(args)),
         },
         ..engine_settings(&args.engine, server_ports)
     }
+}
+
+/// Bodies of other types are not even handed on.
+fn saved_types(args: &CommonArgs) -> StreamRules {
+    let types = MediaPatterns::new(args.filter.content_type.clone());
+    StreamRules::new(move |content_type| {
+        types.is_empty() || content_type.is_some_and(|it| types.matches(it))
+    })
 }
 
 fn redaction(args: &HttpArgs) -> Redaction {
