@@ -33,6 +33,7 @@ mod privacy;
 mod rebuilt;
 mod resync;
 mod schema;
+mod scripts;
 mod stream_properties;
 mod threads;
 mod trouble;
