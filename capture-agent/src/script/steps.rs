@@ -17,6 +17,9 @@ use mlua::{Error, Lua, ffi};
 /// Steps between two looks at the count, at most: often enough to be exact, and free.
 const PERIOD: u64 = 1_000;
 
+/// Calls of which it is looked for the script's own line.
+const DEEPEST: c_int = 20;
+
 /// Its address is what the count is found by in Lua's registry.
 static KEY: u8 = 0;
 
@@ -126,10 +129,17 @@ unsafe extern "C-unwind" fn count(state: *mut ffi::lua_State, ar: *mut ffi::lua_
         if !inner.add() {
             return;
         }
-        if !was_spent && ffi::lua_getinfo(state, c"Sl".as_ptr(), ar) != 0 {
-            let source = CStr::from_ptr((&raw const (*ar).short_src).cast());
-            if source.to_bytes() == inner.chunk.as_bytes() {
-                inner.line.store((*ar).currentline, Ordering::Relaxed);
+        if !was_spent {
+            let mut level = 0;
+            // What is at work may be of the prelude: then who has called it.
+            while level < DEEPEST && ffi::lua_getstack(state, level, ar) != 0 {
+                ffi::lua_getinfo(state, c"Sl".as_ptr(), ar);
+                let source = CStr::from_ptr((&raw const (*ar).short_src).cast());
+                if source.to_bytes() == inner.chunk.as_bytes() {
+                    inner.line.store((*ar).currentline, Ordering::Relaxed);
+                    break;
+                }
+                level += 1;
             }
         }
         // Not one more: what is run while the error goes up, as `__close` is, ends at once.

@@ -71,3 +71,20 @@ fn no_user_agent_is_a_line_a_request() {
         ["10.0.0.5 GET http://example.com/none 204", "10.0.0.5 GET http://example.com/empty 200"];
     assert_eq!(told, expected, "{printed}");
 }
+
+#[test]
+fn the_scripts_of_the_docs_run() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/scripting.md");
+    let docs = fs::read_to_string(docs).unwrap();
+    let scripts: Vec<_> = docs.split("```lua\n").skip(1).collect();
+    assert!(scripts.len() >= 2, "{}", scripts.len());
+    for script in scripts {
+        let script = script.split("```").next().unwrap();
+        let scene = Scene::of(ask(flow(), "GET /x", "500 No\r\nContent-Type: text/html", "x"));
+        let output = scene.run_in_dir(script, "");
+        assert_eq!(output.status, Some(0), "{script}: {output:?}");
+        if script.contains("print") {
+            assert!(output.stdout.ends_with("\thttp://example.com/x\t500\n"), "{output:?}");
+        }
+    }
+}

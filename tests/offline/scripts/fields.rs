@@ -74,6 +74,34 @@ fn exchanges_and_flows_are_those_of_json_lines() {
 }
 
 #[test]
+fn a_secret_is_in_no_field_and_in_no_body() {
+    let body = "user=me&password=s3cret-form";
+    let request = format!(
+        "POST /a?token=s3cret-query HTTP/1.1\r\nHost: h\r\nCookie: id=s3cret-header\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let flow = Conversation::new("10.0.0.5:51234", "10.0.0.1:80").open();
+    let flow = flow.client_sends(request.as_bytes());
+    let scene = Scene::of(flow.server_sends(b"HTTP/1.1 204 No Content\r\n\r\n"));
+    let script = format!(
+        "{TO_JSON} function exchange(e)
+           print(json(e), e.request.body:content(), e.request.target, e.request.url)
+           e:save('saved')
+         end"
+    );
+    let hidden = scene.run_in_dir(&script, "--bodies --forms");
+    let saved = fs::read_to_string(scene.path("dir/saved")).unwrap();
+    assert!(hidden.stdout.contains("user=me") && saved.contains("user=me"), "{hidden:?}");
+    assert!(!hidden.stdout.contains("s3cret") && !saved.contains("s3cret"), "{hidden:?} {saved}");
+    fs::remove_file(scene.path("dir/saved")).unwrap();
+    let shown = scene.run_in_dir(&script, "--bodies --forms --show-secrets");
+    for secret in ["s3cret-form", "s3cret-query", "s3cret-header"] {
+        assert!(shown.stdout.contains(secret), "{shown:?}");
+    }
+}
+
+#[test]
 fn each_field_by_itself_is_the_same() {
     let scene = rich();
     let script = r#"
