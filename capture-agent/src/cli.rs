@@ -7,6 +7,7 @@ mod kernel;
 mod output;
 mod payload;
 mod record;
+mod script;
 mod single;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
 pub(crate) use payload::PayloadArgs;
 pub(crate) use record::RecordArgs;
+pub(crate) use script::ScriptArgs;
 pub(crate) use single::{FlowsArgs, FlowsFormat, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -173,9 +175,9 @@ pub(crate) struct CommonArgs {
     /// Only one flow in N, as 1/N: whole flows, the same ones each time
     #[arg(long, value_name = "1/N", default_value = "1/1")]
     pub(crate) sample: Sample,
-    /// Format of standard output
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) format: FormatArg,
+    /// Format of standard output [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<FormatArg>,
     /// What is written where.
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
@@ -206,6 +208,9 @@ pub(crate) struct CommonArgs {
     /// What is kept of HTTP.
     #[command(flatten, next_help_heading = "HTTP")]
     pub(crate) http: HttpArgs,
+    /// A script.
+    #[command(flatten, next_help_heading = "Scripts")]
+    pub(crate) script: ScriptArgs,
     /// How flows and streams are put together.
     #[command(flatten, next_help_heading = "Flows and streams")]
     pub(crate) engine: EngineArgs,

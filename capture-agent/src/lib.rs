@@ -28,3 +28,5 @@ pub mod owner;
 pub mod filter;
 
 pub mod output;
+
+pub mod script;

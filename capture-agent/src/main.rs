@@ -5,6 +5,7 @@ mod cli;
 
 use std::process::ExitCode;
 
+use capture_agent::script::ScriptError;
 use capture_agent::source::live::LiveError;
 use clap::Parser;
 
@@ -28,12 +29,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("capture-agent: {error:#}");
-            let live = error.downcast_ref::<LiveError>();
-            if live.is_some_and(LiveError::is_misuse) {
-                CALLED_WRONGLY.into()
-            } else {
-                ExitCode::FAILURE
-            }
+            let live = error.downcast_ref::<LiveError>().is_some_and(LiveError::is_misuse);
+            let script = error.downcast_ref::<ScriptError>().is_some_and(ScriptError::is_misuse);
+            if live || script { CALLED_WRONGLY.into() } else { ExitCode::FAILURE }
         }
     }
 }

@@ -40,6 +40,7 @@ mod payload;
 mod reader;
 mod rebuilt;
 mod record;
+mod scripts;
 mod selection;
 mod sensor;
 mod workers;

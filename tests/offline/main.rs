@@ -36,6 +36,7 @@ mod rebuilt;
 mod record;
 mod resync;
 mod schema;
+mod scripts;
 mod stream_properties;
 mod threads;
 mod trouble;

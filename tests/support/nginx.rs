@@ -107,6 +107,7 @@ http {{
       alias {root}/files/; gzip on; gzip_types text/css text/javascript; gzip_min_length 1;
       types {{ text/html html; text/css css; text/javascript js; application/json json; image/png png; }}
     }}
+    location /audio/ {{ alias {root}/files/; types {{ audio/mpeg mp3; }} }}
     location /slow/ {{ alias {root}/files/; limit_rate 20k; }}
     # Passed on, so that the body is read before the answer.
     location /upload/ {{ proxy_pass http://unix:{root}/upload; }}

@@ -9,7 +9,7 @@ use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{Event, SourcePackets};
 use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::recording::Recorder;
-use capture_agent::output::{Clock, Outputs, relay};
+use capture_agent::output::{Clock, Outputs, Takes, relay};
 use capture_agent::owner::Owners;
 use capture_agent::selection::PortSet;
 use capture_agent::source::live::{
@@ -29,8 +29,8 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 /// Runs `run`.
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
-    let config = config(args);
     let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
+    let config = config(args, outputs.takes());
     let recording = record::open(&args.common)?;
     if !args.no_owner {
         let owners = Owners::start(Namespace::find(&args.netns)?);
@@ -73,7 +73,7 @@ fn say(notice: &Notice, port: &PortSet) {
     }
 }
 
-fn config(args: &RunArgs) -> LiveConfig {
+fn config(args: &RunArgs, takes: Takes) -> LiveConfig {
     LiveConfig {
         netns: args.netns.clone(),
         ifaces: args.iface.clone(),
@@ -88,16 +88,17 @@ fn config(args: &RunArgs) -> LiveConfig {
             .ring_size
             .map(|size| u32::try_from(size.as_u64()).unwrap_or(u32::MAX)),
         latency: args.kernel.latency,
-        budget: budget(args),
+        budget: budget(args, takes),
     }
 }
 
 /// The budget of a flow's turn: what was asked for, and no less than what the outputs ask for.
-fn budget(args: &RunArgs) -> Option<u32> {
+fn budget(args: &RunArgs, takes: Takes) -> Option<u32> {
     let http = &args.common.http;
     let Budget::Bytes(asked) = args.kernel.budget else { return None };
-    // A WebSocket's server may speak for hours before its client says a word.
-    if args.common.events.contains(&EventArg::WebSocket) {
+    // A WebSocket's server may speak for hours before its client says a word; and a script that asks
+    // for what is said gets all of it.
+    if takes.data || args.common.events.contains(&EventArg::WebSocket) {
         return None;
     }
     if args.common.payload.save_bodies.is_some() {

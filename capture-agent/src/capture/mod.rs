@@ -31,12 +31,14 @@ use capture_agent::http::head::HeadRules;
 use capture_agent::http::redact::Redaction;
 use capture_agent::http::{HttpRules, StreamRules};
 use capture_agent::output::{
-    Clock, Format, Opener, OutputError, Outputs, PayloadFiles, Stop, Target, Verbosity, summary,
+    Clock, Format, Opener, OutputError, Outputs, PayloadFiles, Stop, Takes, Target, Verbosity,
+    summary,
 };
+use capture_agent::script::Script;
 use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
 
-use crate::cli::{CommonArgs, EngineArgs, HttpArgs};
+use crate::cli::{CommonArgs, EngineArgs, EventArg, FormatArg, HttpArgs};
 pub(crate) use files::files;
 pub(crate) use flows::flows;
 pub(crate) use follow::follow;
@@ -114,20 +116,41 @@ fn selection(args: &CommonArgs, ports: &PortSet) -> Selection {
     Selection { ports: ports.clone(), hosts: args.host.clone(), sample: args.sample }
 }
 
-fn open_outputs(args: &CommonArgs, clock: Clock, stop: Stop) -> Result<Outputs, OutputError> {
-    let outputs = open_formats(args, clock, stop)?;
+fn open_outputs(args: &CommonArgs, clock: Clock, stop: Stop) -> anyhow::Result<Outputs> {
+    // Before any file is made anew.
+    let script = args.script.settings(args.http.show_secrets);
+    let script = script.map(|settings| Script::open(&settings)).transpose()?;
+    let outputs = open_formats(args, clock, stop, script.is_some())?;
+    let shown = Takes {
+        exchanges: args.events.contains(&EventArg::Exchange),
+        flows: args.events.contains(&EventArg::Flow),
+        ..Takes::default()
+    };
+    let outputs = match script {
+        Some(script) => outputs.showing(shown).with(Box::new(script)),
+        None => outputs,
+    };
     let Some(folder) = &args.payload.save_bodies else { return Ok(outputs) };
     let complain = |what: &str| eprintln!("{what}");
     Ok(outputs.with(Box::new(PayloadFiles::open(folder, complain)?)))
 }
 
-fn open_formats(args: &CommonArgs, clock: Clock, stop: Stop) -> Result<Outputs, OutputError> {
+/// The outputs in formats; a script alone prints for itself.
+fn open_formats(
+    args: &CommonArgs,
+    clock: Clock,
+    stop: Stop,
+    has_script: bool,
+) -> Result<Outputs, OutputError> {
     let verbosity = match args.verbose {
         0 => Verbosity::Line,
         1 => Verbosity::Heads,
         _ => Verbosity::Bodies,
     };
-    let standard = args.format.into();
+    let standard = args.format.unwrap_or(FormatArg::Text).into();
+    if args.outputs.output.is_empty() && has_script && args.format.is_none() {
+        return Ok(Outputs::default());
+    }
     let rules = args.outputs.rules(clock, stop);
     let mut opener = Opener::new(rules).with_report(|notice| eprintln!("{notice}"));
     if args.outputs.output.is_empty() {

@@ -51,7 +51,7 @@ pub(super) fn join(last: Option<&mut Event>, event: Event, bytes: &mut usize) ->
 }
 
 /// About how many bytes an event takes in memory.
-pub(super) fn weight(event: &Event) -> usize {
+pub(crate) fn weight(event: &Event) -> usize {
     const BASE: usize = 512;
     let exchange = match event {
         Event::Exchange(exchange) => exchange,

@@ -34,6 +34,7 @@ mod untold;
 
 use crate::notation::{escape, time};
 pub use all::{Consumer, Ended, Outputs, Takes};
+pub(crate) use batch::weight;
 pub use file::rules::{Clock, Rotation, Rules, Stop};
 pub use format::Format;
 pub use notice::Notice;

@@ -5,6 +5,7 @@
 
 mod direct;
 mod from;
+mod open_flow;
 pub(super) mod owner;
 mod parts;
 mod payload;
@@ -23,8 +24,9 @@ pub(super) use direct::{
     end as write_end, headers as write_headers, ip as write_ip, write as write_exchange,
 };
 pub(super) use from::{gaps, place};
+pub(crate) use open_flow::OpenFlowRecord;
 pub use owner::{LocalRecord, ProcessRecord};
-use parts::{FlowName, Headers, Url};
+use parts::{FlowName, Headers, Kept, KeptBase64, KeptText, Url};
 pub(super) use payload::Payload;
 pub use payload::{HoleRecord, PayloadRecord, PayloadStateRecord, SideRecord};
 pub use stats::StatsRecord;
@@ -249,9 +251,11 @@ pub struct BodyRecord<'a> {
     /// Whether the content given is what is left when the content codings are undone.
     decoded: bool,
     /// The content, where it was asked for and is UTF-8.
-    text: Option<Cow<'a, str>>,
+    #[schemars(with = "Option<String>")]
+    text: KeptText<'a>,
     /// The content in base64, where it was asked for and is not UTF-8.
-    base64: Option<String>,
+    #[schemars(with = "Option<String>")]
+    base64: KeptBase64<'a>,
     /// Whether the content given is shorter than what was observed.
     truncated: bool,
     /// Fields and parts of a form, where they were asked for.

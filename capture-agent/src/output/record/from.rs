@@ -27,6 +27,18 @@ impl<'a> Record<'a> {
 
 impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
     fn from(exchange: &'a event::Exchange) -> Self {
+        let http = &exchange.http;
+        Self {
+            request: http.request.as_ref().map(RequestRecord::from),
+            response: http.response.as_ref().map(ResponseRecord::from),
+            ..Self::outline(exchange)
+        }
+    }
+}
+
+impl<'a> ExchangeRecord<'a> {
+    /// All but the two messages.
+    pub(crate) fn outline(exchange: &'a event::Exchange) -> Self {
         let (flow, http) = (&exchange.flow, &exchange.http);
         let (iface, ifindex, netns) = place(flow);
         Self {
@@ -42,8 +54,8 @@ impl<'a> From<&'a event::Exchange> for ExchangeRecord<'a> {
             cgroup: owner::cgroup(flow),
             container: owner::container(flow),
             process: owner::process(flow),
-            request: http.request.as_ref().map(RequestRecord::from),
-            response: http.response.as_ref().map(ResponseRecord::from),
+            request: None,
+            response: None,
             informational: http.informational.iter().map(InterimRecord::from).collect(),
             timing: (&http.timing).into(),
             retransmitted: TroubleRecord::new(http.network, |disorder| disorder.retransmitted),
@@ -150,7 +162,7 @@ impl From<&http::Gap> for GapRecord {
 
 impl<'a> BodyRecord<'a> {
     fn new(head: &'a Head, body: &'a http::Body) -> Self {
-        let (text, base64) = content(&body.content, body.truncated);
+        let kept = Kept { bytes: &body.content, truncated: body.truncated };
         Self {
             wire_bytes: (body.length == http::Length::Counted).then_some(body.wire_bytes),
             sequence_bytes: match body.length {
@@ -161,8 +173,8 @@ impl<'a> BodyRecord<'a> {
             content_type: head.value("content-type").map(lossless),
             encoding: encoding(head),
             decoded: body.decoded,
-            text,
-            base64,
+            text: KeptText(kept),
+            base64: KeptBase64(kept),
             truncated: body.truncated,
             form: body.form.as_ref().map(|fields| fields.iter().map(FieldRecord::from).collect()),
         }

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::HeaderRecord;
 use crate::http::head::Fields;
+use crate::notation::content;
 use crate::notation::escape::shown;
 pub(super) use crate::notation::{FlowName, Url};
 
@@ -23,5 +24,33 @@ impl Serialize for Headers<'_> {
         serializer.collect_seq(
             texts.map(|(name, value)| HeaderRecord { name: shown(name), value: shown(value) }),
         )
+    }
+}
+
+/// What was kept of a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Whether the body goes on.
+    pub(super) truncated: bool,
+}
+
+/// A body as text, where it is UTF-8.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptText<'a>(pub(super) Kept<'a>);
+
+impl Serialize for KeptText<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        content(self.0.bytes, self.0.truncated).0.serialize(serializer)
+    }
+}
+
+/// A body in base64, where it is not UTF-8.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptBase64<'a>(pub(super) Kept<'a>);
+
+impl Serialize for KeptBase64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        content(self.0.bytes, self.0.truncated).1.serialize(serializer)
     }
 }
