@@ -48,9 +48,12 @@ impl Cli {
     /// What does not fit together, though each argument by itself is right.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match &self.command {
-            Command::Run(args) => args.common.check(),
+            Command::Run(args) => {
+                args.common.record.check(&args.common.outputs, &[])?;
+                args.common.check()
+            }
             Command::Read(args) => {
-                args.common.record.check(&args.files)?;
+                args.common.record.check(&args.common.outputs, &args.files)?;
                 args.common.check()
             }
             Command::Flows(_) | Command::Follow(_) => Ok(()),

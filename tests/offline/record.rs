@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use capture_agent::output::Rules;
 use capture_agent::output::recording::{Recorder, Recording, Taken, Writer, spawn};
 use capture_agent::segment::{
     Endpoint, IfaceId, Interface, Missing, Segment, SeqNum, TcpFlags, Timestamp,
@@ -46,7 +47,7 @@ fn named(name: &str, ifindex: u32, netns: Option<&str>) -> Option<Arc<Interface>
 }
 
 fn record<'a>(path: &Path, items: impl IntoIterator<Item = Item<'a>>) {
-    let recording = Recording::create(path).unwrap();
+    let recording = Recording::create(path, &Rules::default()).unwrap();
     let mut recorder = Recorder::new(recording, |error| panic!("{error}"));
     items.into_iter().for_each(|item| recorder.item(&item));
     let ended = recorder.end().unwrap();
@@ -207,7 +208,7 @@ fn what_is_longer_than_a_packet_can_be_is_cut_in_several() {
 fn piped(pushes_back: bool) -> (PipeReader, Recorder, Writer) {
     let (reader, writer) = std::io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
-    let recording = Recording::create(Path::new(&path)).unwrap();
+    let recording = Recording::create(Path::new(&path), &Rules::default()).unwrap();
     let (recorder, thread) = spawn(recording, pushes_back, |_| {}).unwrap();
     (reader, recorder, thread)
 }
@@ -343,6 +344,64 @@ fn what_is_shown_makes_no_difference_to_what_is_recorded() {
     assert!(first.len() < all.len() / 2 && all.starts_with(&first));
     // What was not selected was not the engine's to see.
     assert!(recorded("--port 20001-20009").len() < all.len() / 2);
+}
+
+/// The files of a recording, in their order.
+fn series(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_recording_goes_on_from_file_to_file_and_is_one_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let (_, inputs) = captures(folder.path()).pop().unwrap();
+    let whole = Agent::new().args(["read"]).args(&inputs).args(EVENTS).run();
+    for (rotate, end) in [("300KB", "pcapng"), ("10ms", "pcapng"), ("60KB", "pcapng.zst")] {
+        let mut recordings = Vec::new();
+        for threads in ["1", "3"] {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join(format!("x.{end}"));
+            let agent = Agent::new().args(["read", "--threads", threads, "--rotate", rotate]);
+            let output = agent.args(["--record"]).args([&path]).args(&inputs).args(EVENTS).run();
+            assert_eq!(output.status, Some(0), "{}", output.stderr);
+            assert!(output.stdout == whole.stdout);
+            let files = series(folder.path());
+            assert!(files.len() > 2, "{rotate}: {files:?}");
+            for file in &files {
+                let alone = Agent::read(file).args(["--events", "stats"]).run();
+                assert_eq!(alone.status, Some(0), "{}", alone.stderr);
+            }
+            let again = Agent::new().args(["read"]).args(&files).args(EVENTS).run();
+            assert!(again.stdout == whole.stdout, "{rotate} {threads} {}", again.stderr);
+            let bytes =
+                |file: &PathBuf| (file.file_name().unwrap().to_owned(), fs::read(file).unwrap());
+            recordings.push(files.iter().map(bytes).collect::<Vec<_>>());
+        }
+        assert!(recordings[0] == recordings[1], "{rotate}");
+    }
+}
+
+#[test]
+fn the_last_files_are_kept() {
+    let folder = TempDir::new().unwrap();
+    let capture = capture(&folder);
+    let recorded = TempDir::new().unwrap();
+    let path = recorded.path().join("x.pcapng.gz");
+    let agent = Agent::read(&capture).args(["--rotate", "60KB", "--keep", "2", "--record"]);
+    let output = agent.args([&path]).run();
+    assert_eq!(output.status, Some(0), "{}", output.stderr);
+    let files = series(recorded.path());
+    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(Agent::new().args(["read"]).args(&files).run().status, Some(0));
+}
+
+#[test]
+fn what_rotates_is_a_file() {
+    let output = Agent::new().args(["read", "x.pcap", "--rotate", "1MB"]).run();
+    output.assert_fails(2, "--rotate is for the files of --output and --record");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::cli::{CommonArgs, ReadArgs};
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
-    let recording = record::open(&args.common)?;
+    let recording = record::open(&args.common, Clock::Packets, control.stop())?;
     let selection = selection(&args.common, &args.taken.port);
     let files = Files::new(args.files.clone(), selection, args.taken.verify_checksums);
     let engine = Engine::new(settings(&args.common, &args.taken.port));

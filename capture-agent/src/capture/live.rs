@@ -31,7 +31,7 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
     let config = config(args, outputs.takes());
-    let recording = record::open(&args.common)?;
+    let recording = record::open(&args.common, Clock::Wall, control.stop())?;
     if !args.no_owner {
         let owners = Owners::start(Namespace::find(&args.netns)?);
         outputs = outputs.with_owners(owners.context("cannot look up sockets")?);

@@ -4,8 +4,8 @@ use std::io;
 
 use anyhow::Context as _;
 use capture_agent::event::Recorded;
-use capture_agent::output::OutputError;
 use capture_agent::output::recording::{self, Ended, Recorder, Recording, Taken, Writer};
+use capture_agent::output::{Clock, OutputError, Stop};
 
 use crate::cli::CommonArgs;
 
@@ -17,9 +17,13 @@ pub(super) struct Record {
 }
 
 /// Opens the recording that is asked for, and says what is in it.
-pub(super) fn open(args: &CommonArgs) -> Result<Option<Open>, OutputError> {
+pub(super) fn open(
+    args: &CommonArgs,
+    clock: Clock,
+    stop: Stop,
+) -> Result<Option<Open>, OutputError> {
     let Some(path) = &args.record.record else { return Ok(None) };
-    let recording = Recording::create(path)?;
+    let recording = Recording::create(path, &args.outputs.rules(clock, stop))?;
     let output = path.display().to_string();
     if !args.quiet {
         eprintln!("recording to {output} every segment as it was on the wire, secrets included");

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::error::ErrorKind;
 
+use super::OutputArgs;
+
 /// Arguments for the recording.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RecordArgs {
@@ -22,9 +24,19 @@ pub(crate) struct RecordArgs {
 }
 
 impl RecordArgs {
-    /// A file that is to be read must not be written over.
-    pub(super) fn check(&self, inputs: &[PathBuf]) -> Result<(), clap::Error> {
-        let Some(record) = &self.record else { return Ok(()) };
+    /// A file that is to be read must not be written over, and what rotates is a file.
+    pub(super) fn check(
+        &self,
+        outputs: &OutputArgs,
+        inputs: &[PathBuf],
+    ) -> Result<(), clap::Error> {
+        let Some(record) = &self.record else {
+            if outputs.rotate.is_empty() || !outputs.output.is_empty() {
+                return Ok(());
+            }
+            let message = "--rotate is for the files of --output and --record: name one\n";
+            return Err(clap::Error::raw(ErrorKind::MissingRequiredArgument, message));
+        };
         if !inputs.iter().any(|input| is_same(input, record)) {
             return Ok(());
         }

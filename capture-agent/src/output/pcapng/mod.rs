@@ -14,7 +14,7 @@ pub(super) mod rebuilt;
 
 use std::ops::Range;
 
-use crate::segment::Segment;
+use crate::segment::{Segment, Timestamp};
 
 use block::{Options, option};
 pub use frame::pieces;
@@ -103,12 +103,23 @@ pub(super) fn wire_len_untold(segment: &Segment<'_>) -> Option<u32> {
     Some(segment.wire_len).filter(|len| *len as usize > told)
 }
 
-/// Where the block lies that begins at `at` in blocks of packets, and which interface it names.
-pub(super) fn packet_at(blocks: &[u8], at: usize) -> Option<(Range<usize>, u32)> {
+/// A packet's block among others.
+#[derive(Debug)]
+pub(super) struct PacketBlock {
+    /// Where it lies.
+    pub(super) range: Range<usize>,
+    /// The interface that it names.
+    pub(super) interface: u32,
+    pub(super) time: Timestamp,
+}
+
+/// The block that begins at `at` in blocks of packets.
+pub(super) fn packet_at(blocks: &[u8], at: usize) -> Option<PacketBlock> {
     let (words, _) = blocks.get(at..)?.as_chunks();
-    let [_, len, interface, ..] = words else { return None };
-    let end = at + u32::from_le_bytes(*len) as usize;
-    Some((at..end, u32::from_le_bytes(*interface)))
+    let [_, len, interface, high, low, ..] = words else { return None };
+    let [len, interface, high, low] = [len, interface, high, low].map(|it| u32::from_le_bytes(*it));
+    let time = Timestamp(u64::from(high) << 32 | u64::from(low));
+    Some(PacketBlock { range: at..at + len as usize, interface, time })
 }
 
 /// Has the packet whose block begins at `at` be one of another interface.

@@ -64,8 +64,11 @@ impl Keeper {
 
     fn fail(&mut self, error: OutputError) {
         (self.on_failure)(&error);
+        // What was only gathered never came to the file.
+        let gathered = self.recording.take().map_or(0, |recording| recording.gathered_segments());
+        self.ended.written -= gathered;
+        self.ended.failed += gathered;
         self.ended.result = Err(error);
-        self.recording = None;
     }
 
     /// Hands what was written to the system.

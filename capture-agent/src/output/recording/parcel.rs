@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::output::pcapng::{self, Note};
+use crate::output::pcapng::{self, Note, PacketBlock};
 use crate::segment::{IfaceId, Interface, Segment};
 use crate::source::file::recorded::Remark;
 
@@ -85,8 +85,8 @@ impl Parcel {
         self.sights.get(place as usize)
     }
 
-    /// The block that begins at `at`, and the place of its packet's interface.
-    pub(super) fn packet(&self, at: usize) -> Option<(Range<usize>, u32)> {
+    /// The block that begins at `at`, whose packet names the place of its interface.
+    pub(super) fn packet(&self, at: usize) -> Option<PacketBlock> {
         pcapng::packet_at(&self.bytes, at)
     }
 
