@@ -40,6 +40,10 @@ impl Interfaces {
             at
         });
         let Some((_, names)) = self.0.get_mut(at) else { return };
+        // Each file of several says again what its interfaces are.
+        if names.back().is_some_and(|named| named.interface == interface) {
+            return;
+        }
         if names.len() == MAX_NAMES {
             names.pop_front();
         }
@@ -79,6 +83,13 @@ mod tests {
             [Some("eth0"), Some("eth0"), Some("lan0"), Some("lan0")]
         );
         assert_eq!(interfaces.at(IfaceId(8), 3), None);
+    }
+
+    #[test]
+    fn a_name_that_is_told_again_takes_no_place() {
+        let mut interfaces = Interfaces::default();
+        (0..20).for_each(|flow| interfaces.name(ETH0, named("eth0"), flow));
+        assert!(interfaces.at(ETH0, 0).is_some());
     }
 
     #[test]

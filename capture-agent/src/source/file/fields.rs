@@ -61,4 +61,24 @@ impl<'a> Fields<'a> {
             ByteOrder::Big => i64::from_be_bytes(bytes),
         })
     }
+
+    /// The options of a pcapng block, as code and value; what runs past the block is an error.
+    pub(super) fn options(mut self) -> impl Iterator<Item = Result<(u16, Self), OptionTooLong>> {
+        const END: u16 = 0;
+        std::iter::from_fn(move || {
+            let (code, len) = self.u16().zip(self.u16()).filter(|(code, _)| *code != END)?;
+            let len = usize::from(len);
+            let padded = self.part(len.next_multiple_of(4));
+            let value = padded.and_then(|mut padded| padded.part(len));
+            if value.is_none() {
+                // Nothing that comes after it can be told from it.
+                self.rest = &[];
+            }
+            Some(value.map(|value| (code, value)).ok_or(OptionTooLong))
+        })
+    }
 }
+
+/// An option runs past its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OptionTooLong;

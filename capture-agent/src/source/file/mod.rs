@@ -23,6 +23,7 @@ mod link;
 mod pcap;
 mod pcapng;
 mod plain;
+pub(crate) mod recorded;
 mod tunnel;
 mod window;
 
@@ -40,9 +41,10 @@ use self::fragments::{Datagram, Fragment, Fragments};
 use self::frame::{Frame, Search, TcpFrame};
 use self::input::Format;
 use self::ip::Ip;
+use self::recorded::Remark;
 use self::window::Window;
 use super::{Item, Verdicts};
-use crate::segment::{IfaceId, Interface, Missing, Segment, Timestamp};
+use crate::segment::{IfaceId, Interface, Segment, Timestamp};
 use crate::selection::Selection;
 
 /// A record that claims more is damage, and must not make the reader hold what it claims. The
@@ -52,7 +54,7 @@ const MAX_RECORD_BYTES: u32 = 1024 * 1024;
 /// What a capture format yields.
 enum Record {
     /// An interface, before its first packet.
-    Interface(IfaceId, Option<Arc<str>>),
+    Interface(IfaceId, Option<Arc<Interface>>),
     /// A packet.
     Packet(Packet),
 }
@@ -66,6 +68,8 @@ struct Packet {
     frame: Range<usize>,
     /// Its length on the wire.
     frame_len: usize,
+    /// In a recording of the agent's own, what the frame cannot tell.
+    remark: Remark,
 }
 
 /// Segments of a capture file.
@@ -155,9 +159,8 @@ impl FileSource {
                         break (packet, tcp);
                     }
                 }
-                Ok(Some(Record::Interface(id, name))) => {
-                    let named = name.map(|name| Arc::new(Interface::named(name)));
-                    return Ok(Some(Item::Interface(id, named)));
+                Ok(Some(Record::Interface(id, interface))) => {
+                    return Ok(Some(Item::Interface(id, interface)));
                 }
                 Ok(None) => return self.end(None).map(|()| None),
                 Err(problem) => return self.end(Some(problem)).map(|()| None),
@@ -177,9 +180,9 @@ impl FileSource {
             flags: tcp.flags,
             window: tcp.window,
             payload: buffer.get(tcp.payload).unwrap_or_default(),
-            wire_len: tcp.wire_len,
-            missing: Missing::Unseen,
-            cgroup: 0,
+            wire_len: packet.remark.wire_len.map_or(tcp.wire_len, |len| len.max(tcp.wire_len)),
+            missing: packet.remark.missing,
+            cgroup: packet.remark.cgroup,
         })))
     }
 

@@ -5,6 +5,7 @@
 use super::error::Problem;
 use super::fields::{ByteOrder, Fields};
 use super::link::LinkType;
+use super::recorded::Remark;
 use super::window::Window;
 use super::{MAX_RECORD_BYTES, Packet, Record};
 use crate::segment::{IfaceId, Timestamp};
@@ -83,6 +84,7 @@ impl Pcap {
             link: self.link,
             frame: record.start + self.header_len..record.end,
             frame_len: frame_len as usize,
+            remark: Remark::default(),
         })
     }
 
@@ -125,6 +127,7 @@ impl Pcap {
             link: self.link,
             frame: record.start + self.header_len..record.end,
             frame_len: frame_len as usize,
+            remark: Remark::default(),
         })))
     }
 }

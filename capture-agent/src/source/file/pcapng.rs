@@ -8,6 +8,7 @@
 use super::error::Problem;
 use super::fields::{ByteOrder, Fields};
 use super::interface::{Interface, Interfaces};
+use super::recorded::{self, Remark};
 use super::window::Window;
 use super::{MAX_RECORD_BYTES, Packet, Record};
 use crate::segment::Timestamp;
@@ -31,6 +32,8 @@ const TAIL_BYTES: usize = 4;
 pub(super) struct Pcapng {
     order: ByteOrder,
     interfaces: Interfaces,
+    /// Whether the section is of a recording of the agent's own.
+    is_recording: bool,
     /// Time of the last packet that had one.
     last_time: Timestamp,
 }
@@ -44,7 +47,8 @@ impl Pcapng {
     /// Checks that the file begins with a section header.
     pub(super) fn start(window: &mut Window) -> Result<Self, Problem> {
         let order = byte_order(window, 0)?;
-        Ok(Self { order, interfaces: Interfaces::default(), last_time: Timestamp::default() })
+        let (interfaces, last_time) = (Interfaces::default(), Timestamp::default());
+        Ok(Self { order, interfaces, is_recording: false, last_time })
     }
 
     /// The next record, `None` at the end of the file.
@@ -125,13 +129,14 @@ impl Pcapng {
         // Minor version and the length of the section.
         fields.bytes(10).ok_or_else(short)?;
         self.interfaces.start_section();
+        self.is_recording = is_recording(fields);
         Ok(None)
     }
 
-    /// A record only where the interface is one that was not yet told of.
+    /// A record only where there is something to be told that was not yet.
     fn interface(&mut self, body: &[u8]) -> Result<Option<Record>, Damage> {
-        let told = self.interfaces.declare(Fields::new(body, self.order))?;
-        Ok(told.map(|(id, name)| Record::Interface(id, name)))
+        let told = self.interfaces.declare(Fields::new(body, self.order), self.is_recording)?;
+        Ok(told.map(|(id, interface)| Record::Interface(id, interface)))
     }
 
     /// The packet of a block of this `kind` whose body begins at `at` in the window.
@@ -155,8 +160,36 @@ impl Pcapng {
             link: interface.link,
             frame: start..start + len as usize,
             frame_len: frame_len as usize,
+            remark: if self.is_recording { remark(fields, len) } else { Remark::default() },
         }))
     }
+}
+
+/// Whether the options of a section's header say that it is of a recording of the agent's own.
+fn is_recording(options: Fields<'_>) -> bool {
+    const COMMENT: u16 = 1;
+    const APPLICATION: u16 = 4;
+    let (mut comment, mut application): (&[u8], &[u8]) = (&[], &[]);
+    for (code, value) in options.options().flatten() {
+        match code {
+            COMMENT if comment.is_empty() => comment = value.rest(),
+            APPLICATION => application = value.rest(),
+            _ => {}
+        }
+    }
+    recorded::is_recording(application, comment)
+}
+
+/// What the comments of a packet of so many bytes say, which come after its padding.
+#[inline(never)]
+fn remark(mut rest: Fields<'_>, len: u32) -> Remark {
+    const COMMENT: u16 = 1;
+    let padding = (len as usize).next_multiple_of(4) - len as usize;
+    if rest.bytes(padding).is_none() {
+        return Remark::default();
+    }
+    let mut comments = rest.options().flatten().filter(|(code, _)| *code == COMMENT);
+    comments.find_map(|(_, comment)| Remark::parse(comment.rest())).unwrap_or_default()
 }
 
 /// Interface, time stamp, captured length and length on the wire.
