@@ -6,6 +6,7 @@ mod http;
 mod kernel;
 mod output;
 mod payload;
+mod record;
 mod single;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
 pub(crate) use payload::PayloadArgs;
+pub(crate) use record::RecordArgs;
 pub(crate) use single::{FlowsArgs, FlowsFormat, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -44,8 +46,14 @@ impl Cli {
     /// What does not fit together, though each argument by itself is right.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match &self.command {
-            Command::Run(args) => args.common.check(),
-            Command::Read(args) => args.common.check(),
+            Command::Run(args) => {
+                args.common.record.check(&args.common.outputs, &[])?;
+                args.common.check()
+            }
+            Command::Read(args) => {
+                args.common.record.check(&args.common.outputs, &args.files)?;
+                args.common.check()
+            }
             Command::Flows(_) | Command::Follow(_) => Ok(()),
         }
     }
@@ -174,6 +182,9 @@ pub(crate) struct CommonArgs {
     /// What is written where.
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
+    /// What is recorded.
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
     /// What to write; secrets are not looked for in what WebSockets carry
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "exchange")]
     pub(crate) events: Vec<EventArg>,

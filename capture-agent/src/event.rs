@@ -11,8 +11,8 @@ use crate::segment::{Endpoint, Interface, Timestamp};
 use crate::stream;
 pub use content::{BodyKey, Content, News};
 pub use ledger::{
-    Counts, Dropped, EngineCounters, FilesWritten, OwnerCounters, RawCounts, SourcePackets, Stats,
-    Written,
+    Counts, Dropped, EngineCounters, FilesWritten, OwnerCounters, RawCounts, Recorded,
+    SourcePackets, Stats, Written,
 };
 
 /// Which flow an event is of.

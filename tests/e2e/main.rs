@@ -36,6 +36,7 @@ mod output;
 mod owner;
 mod reader;
 mod rebuilt;
+mod record;
 mod selection;
 mod sensor;
 mod workers;

@@ -31,6 +31,7 @@ mod networks;
 mod owner;
 mod privacy;
 mod rebuilt;
+mod record;
 mod resync;
 mod schema;
 mod stream_properties;

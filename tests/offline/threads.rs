@@ -61,7 +61,7 @@ fn frames() -> Vec<Vec<u8>> {
 }
 
 /// Capture files, by what is special about them.
-fn captures(folder: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
+pub(super) fn captures(folder: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         fs::write(&path, bytes).unwrap();

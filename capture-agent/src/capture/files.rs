@@ -5,6 +5,7 @@
 
 use capture_agent::engine::Engine;
 use capture_agent::event::{Event, SourcePackets, Stats};
+use capture_agent::output::recording::Recorder;
 use capture_agent::output::relay::Relay;
 use capture_agent::output::{Clock, Outputs};
 use capture_agent::source::file::FileError;
@@ -14,6 +15,7 @@ use super::ahead::Ahead;
 use super::control::{Control, Stop};
 use super::feed::{Feed, Files};
 use super::ledger::{Ledger, Tally};
+use super::record::{self, Record};
 use super::sink::{Asked, Direct, Sink, Way as _, Writing};
 use super::threads::Division;
 use super::{conclude, open_outputs, selection, settings};
@@ -23,15 +25,21 @@ use crate::cli::{CommonArgs, ReadArgs};
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
+    let recording = record::open(&args.common, Clock::Packets, control.stop())?;
     let selection = selection(&args.common, &args.taken.port);
     let files = Files::new(args.files.clone(), selection, args.taken.verify_checksums);
     let engine = Engine::new(settings(&args.common, &args.taken.port));
     let division = Division::of(args.threads);
     let common = args.common.clone();
     control.run(std::future::ready(Ok(())), move |stop| {
+        let has_thread = division.writers > 0;
+        let recording = recording.map(|open| open.of_files(has_thread)).transpose()?;
+        let (recorder, record) = recording.unzip();
         let reading = Reading {
             feed: feed(files, division)?,
             engine,
+            recorder,
+            record,
             ledger: Ledger::new(&common),
             sink: {
                 let asked = Asked::by(&outputs);
@@ -60,6 +68,8 @@ fn writing(outputs: Outputs, division: Division) -> std::io::Result<Writing> {
 struct Reading {
     feed: Feed,
     engine: Engine,
+    recorder: Option<Recorder>,
+    record: Option<Record>,
     ledger: Ledger,
     sink: Sink<Writing>,
 }
@@ -73,6 +83,7 @@ impl Reading {
         }
         self.engine.finish(&mut self.sink);
         let mut stats = self.draw_up();
+        let recorded = self.end_recording(&mut stats);
         if self.ledger.is_wanted() {
             self.sink.way.take(Event::Stats(Box::new(stats.clone())));
         }
@@ -80,6 +91,7 @@ impl Reading {
         stats.written = outputs.written();
         conclude(args, &stats, written)?;
         outputs.failure()?;
+        recorded?;
         read.map_err(Into::into)
     }
 
@@ -90,10 +102,11 @@ impl Reading {
                 if self.sink.is_full() || self.sink.way.has_failed() || stop.is_set() {
                     return Ok(());
                 }
-                match self.feed.next_item()? {
-                    None => break,
-                    Some(Item::Interface(iface, name)) => self.engine.name_interface(iface, name),
-                    Some(Item::Segment(segment)) => self.engine.segment(&segment, &mut self.sink),
+                let Some(item) = self.feed.next_item()? else { break };
+                self.recorder.iter_mut().for_each(|recorder| recorder.item(&item));
+                match item {
+                    Item::Interface(iface, name) => self.engine.name_interface(iface, name),
+                    Item::Segment(segment) => self.engine.segment(&segment, &mut self.sink),
                 }
                 if self.ledger.is_due(self.engine.now()) {
                     let stats = self.draw_up();
@@ -105,7 +118,20 @@ impl Reading {
     }
 
     fn draw_up(&self) -> Stats {
-        Tally::of(&self.engine, &self.sink).stats(packets(self.feed.verdicts()), Vec::new())
+        let tally = Tally::of(&self.engine, &self.sink, self.recorder.as_ref());
+        let recorded = self.record.as_ref().map(|record| record.so_far(tally.recorded));
+        Stats { recorded, ..tally.stats(packets(self.feed.verdicts()), Vec::new()) }
+    }
+
+    /// Ends the recording, if there is one, and books what became of it.
+    fn end_recording(&mut self, stats: &mut Stats) -> anyhow::Result<()> {
+        let Some((mut recorder, record)) = self.recorder.take().zip(self.record.take()) else {
+            return Ok(());
+        };
+        recorder.flush();
+        let (recorded, result) = record.end(recorder.taken(), recorder.end());
+        stats.recorded = Some(recorded);
+        result
     }
 }
 

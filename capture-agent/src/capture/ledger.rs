@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use capture_agent::engine::Engine;
 use capture_agent::event::{Dropped, EngineCounters, RawCounts, SourcePackets, Stats};
+use capture_agent::output::recording::{Recorder, Taken};
 use capture_agent::segment::Timestamp;
 use capture_ebpf::Governor;
 
@@ -17,12 +18,19 @@ pub(super) struct Tally {
     engine: EngineCounters,
     dropped: Dropped,
     raw: RawCounts,
+    /// What the engine's recorder has taken; nothing where there is none.
+    pub(super) recorded: Taken,
 }
 
 impl Tally {
-    pub(super) fn of<W: Way>(engine: &Engine, sink: &Sink<W>) -> Self {
-        let (now, counters) = (engine.now(), engine.counters());
-        Self { now, engine: counters, dropped: sink.dropped(), raw: sink.raw() }
+    pub(super) fn of<W: Way>(engine: &Engine, sink: &Sink<W>, recorder: Option<&Recorder>) -> Self {
+        Self {
+            now: engine.now(),
+            engine: engine.counters(),
+            dropped: sink.dropped(),
+            raw: sink.raw(),
+            recorded: recorder.map(Recorder::taken).unwrap_or_default(),
+        }
     }
 
     /// Adds what another engine has done.
@@ -31,11 +39,12 @@ impl Tally {
         self.engine.merge(&other.engine);
         self.dropped.merge(&other.dropped);
         self.raw.merge(&other.raw);
+        self.recorded.merge(&other.recorded);
     }
 
     /// The ledger as of now. What was written is added by the outputs when they come to it.
     pub(super) fn stats(self, packets: Vec<SourcePackets>, governors: Vec<Governor>) -> Stats {
-        let Self { now: time, engine, dropped, raw } = self;
+        let Self { now: time, engine, dropped, raw, .. } = self;
         Stats { time, packets, governors, engine, dropped, raw, ..Stats::default() }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use capture_agent::engine::{Engine, Settings};
 use capture_agent::event::{Event, SourcePackets};
 use capture_agent::output::queue::{self, Sender};
+use capture_agent::output::recording::Recorder;
 use capture_agent::output::{Clock, Outputs, relay};
 use capture_agent::owner::Owners;
 use capture_agent::selection::PortSet;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use super::control::{Control, Stop};
 use super::governor::GovernorLog;
 use super::ledger::{Ledger, Tally};
+use super::record::{self, Record};
 use super::sink::{Asked, Sink, Wanted};
 use super::worker::{PATIENCE, Worker};
 use super::{conclude, open_outputs, selection, settings};
@@ -29,6 +31,7 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     let config = config(args);
     let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
+    let recording = record::open(&args.common, Clock::Wall, control.stop())?;
     if !args.no_owner {
         let owners = Owners::start(Namespace::find(&args.netns)?);
         outputs = outputs.with_owners(owners.context("cannot look up sockets")?);
@@ -57,7 +60,7 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let common = args.common.clone();
     let engine = settings(&args.common, &args.port);
     control.run(beside, move |stop| {
-        let capture = Capture::start(source, readers, &engine, outputs, &common)?;
+        let capture = Capture::start(source, readers, &engine, outputs, recording, &common)?;
         capture.run(&common, &stop)
     })
 }
@@ -115,6 +118,7 @@ struct Capture {
     wanted: Wanted,
     ledger: Ledger,
     governor_log: GovernorLog,
+    record: Option<Record>,
     writer: JoinHandle<relay::Written>,
 }
 
@@ -126,16 +130,20 @@ impl Capture {
         readers: Vec<RingReader>,
         settings: &Settings,
         outputs: Outputs,
+        recording: Option<record::Open>,
         args: &CommonArgs,
     ) -> anyhow::Result<Self> {
         let asked = Asked::by(&outputs);
         let (sender, writer) = queue::spawn(outputs)?;
+        let (recorder, record) = recording.map(record::Open::live).transpose()?.unzip();
         let settings = settings.share_of(readers.len());
         let sinks = Sink::several(args, readers.iter().map(|_| sender.another()).collect());
         let sinks: Vec<_> = sinks.into_iter().map(|sink| sink.for_outputs(&asked)).collect();
         let wanted = sinks.first().map(Sink::wanted).unwrap_or_default();
         let workers = readers.into_iter().zip(sinks).map(|(reader, sink)| {
-            Worker::start(reader, Engine::new(settings.clone()), sink, thread::current())
+            let recorder = recorder.as_ref().and_then(Recorder::another);
+            let engine = Engine::new(settings.clone());
+            Worker::start(reader, engine, sink, recorder, thread::current())
         });
         let workers = workers.collect::<Result<_, _>>()?;
         Ok(Self {
@@ -145,6 +153,7 @@ impl Capture {
             wanted,
             ledger: Ledger::new(args),
             governor_log: GovernorLog::new(args.quiet),
+            record,
             writer,
         })
     }
@@ -160,8 +169,12 @@ impl Capture {
             tally.merge(&done);
             worked = worked.and(result);
         }
+        // The recorders are gone with the workers.
+        let recorded = self.record.take().map(|record| record.end(tally.recorded, None));
+        let (recorded, is_recorded) = recorded.unzip();
         let packets = packets(&self.source).unwrap_or_default();
         let mut stats = tally.stats(packets, self.source.governors().unwrap_or_default());
+        stats.recorded = recorded;
         if self.ledger.is_wanted() {
             self.sender.send_last(Event::Stats(Box::new(stats.clone())));
         } else {
@@ -174,6 +187,7 @@ impl Capture {
         let failure = outputs.failure();
         conclude(args, &stats, written)?;
         failure?;
+        is_recorded.unwrap_or(Ok(()))?;
         watched.and(worked).map_err(Into::into)
     }
 
@@ -193,7 +207,8 @@ impl Capture {
             let tally = self.tally();
             if self.ledger.is_due(tally.now) {
                 // The kernel half's counters come last: nothing was taken before it was counted.
-                let stats = tally.stats(packets(&self.source)?, self.source.governors()?);
+                let mut stats = tally.stats(packets(&self.source)?, self.source.governors()?);
+                stats.recorded = self.record.as_ref().map(|record| record.so_far(tally.recorded));
                 self.sender.send(Event::Stats(Box::new(stats)));
                 self.sender.flush();
             }

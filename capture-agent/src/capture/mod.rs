@@ -12,6 +12,7 @@ mod follow;
 mod governor;
 mod ledger;
 mod live;
+mod record;
 mod sieve;
 mod single;
 mod sink;

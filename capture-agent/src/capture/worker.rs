@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use capture_agent::engine::Engine;
 use capture_agent::output::queue::Sender;
+use capture_agent::output::recording::Recorder;
 use capture_agent::segment::Timestamp;
 use capture_agent::source::Item;
 use capture_agent::source::live::{LiveError, RingReader};
@@ -40,10 +41,11 @@ impl Worker {
         reader: RingReader,
         engine: Engine,
         sink: Sink<Sender>,
+        recorder: Option<Recorder>,
         conductor: Thread,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let work = Work { reader, engine, sink, shared: Arc::clone(&shared), conductor };
+        let work = Work { reader, engine, sink, recorder, shared: Arc::clone(&shared), conductor };
         let thread = thread::Builder::new().name("worker".to_owned()).spawn(|| work.run())?;
         Ok(Self { shared, thread })
     }
@@ -76,6 +78,7 @@ struct Work {
     reader: RingReader,
     engine: Engine,
     sink: Sink<Sender>,
+    recorder: Option<Recorder>,
     shared: Arc<Shared>,
     conductor: Thread,
 }
@@ -85,10 +88,11 @@ impl Work {
         let captured = self.capture();
         // Nothing is seen any more that could be missed while the outputs catch up.
         self.sink.way.wait_for_room();
+        self.recorder.iter_mut().for_each(Recorder::wait_for_room);
         // A reader that has failed has nothing more to give.
         let worked = captured.and_then(|()| self.drain());
         self.engine.finish(&mut self.sink);
-        self.sink.way.flush();
+        self.hand_over();
         self.publish();
         self.conductor.unpark();
         worked
@@ -103,7 +107,7 @@ impl Work {
                 patience = if more_to_evict { Duration::ZERO } else { PATIENCE };
             }
             // The reader waits for many segments at a time: what came of them is queued together.
-            self.sink.way.flush();
+            self.hand_over();
             self.publish();
             if self.sink.is_full() {
                 self.conductor.unpark();
@@ -120,15 +124,23 @@ impl Work {
     }
 
     fn read(&mut self, timeout: Duration) -> Result<usize, LiveError> {
-        let Self { reader, engine, sink, .. } = self;
-        reader.read(timeout, |item| match item {
-            Item::Interface(iface, name) => engine.name_interface(iface, name),
-            Item::Segment(segment) => engine.segment(&segment, sink),
+        let Self { reader, engine, sink, recorder, .. } = self;
+        reader.read(timeout, |item| {
+            recorder.iter_mut().for_each(|recorder| recorder.item(&item));
+            match item {
+                Item::Interface(iface, name) => engine.name_interface(iface, name),
+                Item::Segment(segment) => engine.segment(&segment, sink),
+            }
         })
     }
 
+    fn hand_over(&mut self) {
+        self.sink.way.flush();
+        self.recorder.iter_mut().for_each(Recorder::flush);
+    }
+
     fn publish(&self) {
-        let tally = Tally::of(&self.engine, &self.sink);
+        let tally = Tally::of(&self.engine, &self.sink, self.recorder.as_ref());
         *self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
     }
 }

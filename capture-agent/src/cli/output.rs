@@ -18,14 +18,14 @@ pub(crate) struct OutputArgs {
     /// .zst has it compressed.
     #[arg(long, value_name = "[FORMAT:]PATH", value_parser = OutputArg::parse)]
     pub(crate) output: Vec<OutputArg>,
-    /// Go on in a new file once a file has this size ('100MB'), or is this old ('1h', '1d'); given
+    /// Go on in a new file, of --output and of --record, once a file has this size ('100MB'), or is this old ('1h', '1d'); given
     /// twice, whichever comes first
     ///
     /// The files of 'out.jsonl' are 'out_00001_20261122T152431Z.jsonl' and so on; the time is that at
     /// which the file was begun, that of packets where capture files are read. Numbers go on after
     /// those that are there. A file is larger than SIZE by one record at most, live by what is written
     /// at once (256 KiB, or one record), compressed by what 1 MiB of records comes to.
-    #[arg(long, value_name = "SIZE|TIME", value_parser = RotateArg::parse, requires = "output")]
+    #[arg(long, value_name = "SIZE|TIME", value_parser = RotateArg::parse)]
     pub(crate) rotate: Vec<RotateArg>,
     /// With --rotate: keep the last N files of an output, those of earlier runs included, and remove
     /// what is older

@@ -322,6 +322,19 @@ pub struct FilesWritten {
     pub failed_bytes: u64,
 }
 
+/// What became of the segments that a recording was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where to: a path.
+    pub output: String,
+    /// Segments in the recording.
+    pub segments: u64,
+    /// Segments left out because it could not keep up.
+    pub dropped: u64,
+    /// Segments left out because the file could not be written any more.
+    pub failed: u64,
+}
+
 /// Flows whose owners were asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerCounters {
@@ -350,6 +363,8 @@ pub struct Stats {
     pub owners: Option<OwnerCounters>,
     /// What the outputs wrote.
     pub written: Vec<Written>,
+    /// What the recording has, where there is one.
+    pub recorded: Option<Recorded>,
 }
 
 impl Stats {
@@ -357,7 +372,7 @@ impl Stats {
     /// not fail; before it, what is on its way from source to outputs is still missing.
     #[must_use]
     pub fn imbalances(&self) -> Vec<String> {
-        let Self { packets, engine, dropped, raw: made, written, .. } = self;
+        let Self { packets, engine, dropped, raw: made, written, recorded, .. } = self;
         let mut sums = vec![
             (
                 "segments".to_owned(),
@@ -378,6 +393,10 @@ impl Stats {
         sums.extend(packets.iter().map(|SourcePackets { source, packets, .. }| {
             (format!("packets of {source}"), packets.seen, packets.verdicts.sum())
         }));
+        if let Some(Recorded { output, segments, dropped, failed }) = recorded {
+            let booked = segments + dropped + failed;
+            sums.push((format!("segments for {output}"), engine.segments, booked));
+        }
         for written in written {
             let Written { output, exchanges, flows, messages, raw, files, .. } = written;
             let mut left_out = written.left_out;
@@ -481,6 +500,12 @@ mod tests {
             dropped,
             raw: RawCounts { opened: 9, data_bytes: 1_000 },
             written: vec![written("-"), written("x.jsonl"), script, saved, losing],
+            recorded: Some(Recorded {
+                output: "x.pcapng".to_owned(),
+                segments: 21,
+                dropped: 5,
+                failed: 4,
+            }),
             ..Stats::default()
         }
     }
@@ -507,6 +532,9 @@ mod tests {
             ("1001 bytes of flows for x.lua, 1000 booked", |it| it.raw.data_bytes += 1),
             ("1000 bytes of bodies for bodies, 999 booked", |it| it.dropped.content_bytes -= 1),
             ("1001 bytes of bodies for bodies, 1000 booked", |it| it.engine.content_bytes += 1),
+            ("30 segments for x.pcapng, 29 booked", |it| {
+                it.recorded.as_mut().unwrap().dropped -= 1;
+            }),
         ];
         for (says, break_it) in broken {
             let mut stats = stats();
@@ -524,6 +552,10 @@ mod tests {
         sum.raw.merge(&other.raw);
         let [source] = &mut sum.packets[..] else { panic!("one source") };
         source.packets.merge(&other.packets[0].packets);
+        let recorded = sum.recorded.as_mut().unwrap();
+        recorded.segments *= 2;
+        recorded.dropped *= 2;
+        recorded.failed *= 2;
         for written in &mut sum.written {
             written.exchanges *= 2;
             written.flows *= 2;

@@ -21,6 +21,7 @@ mod payload;
 pub mod pcapng;
 pub mod queue;
 pub mod record;
+pub mod recording;
 pub mod relay;
 mod room;
 mod single;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use capture_ebpf::Verdict;
 
-use crate::event::{Dropped, Stats};
+use crate::event::{Dropped, Recorded, Stats};
 
 /// The ledger in one line: what was captured, and what was lost and why.
 #[must_use]
@@ -42,6 +42,7 @@ pub fn line(stats: &Stats) -> String {
 fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
     let verdict =
         |verdict| stats.packets.iter().map(|packets| packets.packets.verdicts.count(verdict)).sum();
+    let recorded = |count: fn(&Recorded) -> u64| stats.recorded.as_ref().map_or(0, count);
     let engine = &stats.engine;
     let [.., pressure, _, _] = engine.flows_closed;
     let files = stats.written.iter().filter_map(|written| written.files);
@@ -61,6 +62,8 @@ fn losses(stats: &Stats) -> Vec<(u64, &'static str)> {
         (stats.dropped.content_bytes, "bytes of bodies not saved because the disk was too slow"),
         (failed_bytes, "bytes of bodies that could not be saved"),
         (stats.dropped.flows, "flow summaries left out because the output was too slow"),
+        (recorded(|it| it.dropped), "segments left out of the recording because it was too slow"),
+        (recorded(|it| it.failed), "segments after the recording had failed"),
         (stats.dropped.raw.opened, "opened flows left out because the script was too slow"),
         (stats.dropped.raw.data_bytes, "bytes of flows left out because the script was too slow"),
         (stats.written.iter().filter_map(|written| written.errors).sum(), "errors of the script"),

@@ -2,12 +2,13 @@
 //!
 //! Follows RFC 894, RFC 791, RFC 8200 section 3 and RFC 9293 section 3.1.
 //!
-//! Invariants: checksums are right wherever all of the payload is there, and 0 where it is not,
-//! for nobody knows them then; no frame is longer than an IP packet can be, nor says that it was.
+//! Invariants: checksums are right wherever a frame has all the payload that it says, and 0 where
+//! it has not, for nobody knows them then; no frame is longer than an IP packet can be, nor says
+//! that it was.
 
 use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, TcpHeader};
 
-use crate::segment::{Endpoint, Segment, TcpFlags};
+use crate::segment::{Endpoint, Missing, Segment, TcpFlags};
 
 /// Payload that fits into an IPv4 packet with these headers, and so into an IPv6 one.
 const MAX_PAYLOAD_BYTES: usize = u16::MAX as usize - Ipv4Header::MIN_LEN - TcpHeader::MIN_LEN;
@@ -32,6 +33,7 @@ pub fn pieces<'a>(segment: &Segment<'a>) -> impl Iterator<Item = Segment<'a>> {
         }
         if number < last {
             piece.wire_len = payload.len() as u32;
+            piece.missing = Missing::Unseen;
             let ends = TcpFlags::FIN.with(TcpFlags::RST).with(TcpFlags::PSH);
             piece.flags = without(piece.flags, ends);
         } else {
@@ -59,8 +61,9 @@ pub(super) fn told_len(segment: &Segment<'_>) -> usize {
 
 /// Adds the frame of a segment whose payload fits into a packet.
 pub(super) fn build(bytes: &mut Vec<u8>, segment: &Segment<'_>) {
-    let is_whole = segment.payload.len() == segment.wire_len as usize;
-    let tcp_len = TcpHeader::MIN_LEN + told_len(segment);
+    let told_len = told_len(segment);
+    let is_whole = segment.payload.len() == told_len;
+    let tcp_len = TcpHeader::MIN_LEN + told_len;
     let mut tcp = tcp(segment);
     if let Some((source, destination)) = v4(segment) {
         let mut ip = Ipv4Header {
@@ -131,7 +134,7 @@ mod tests {
     use etherparse::PacketBuilder;
 
     use super::*;
-    use crate::segment::{IfaceId, Missing, SeqNum, Timestamp};
+    use crate::segment::{IfaceId, SeqNum, Timestamp};
 
     fn segment<'a>(payload: &'a [u8], flags: TcpFlags) -> Segment<'a> {
         Segment {

@@ -12,7 +12,9 @@ mod block;
 mod frame;
 pub(super) mod rebuilt;
 
-use crate::segment::Segment;
+use std::ops::Range;
+
+use crate::segment::{Segment, Timestamp};
 
 use block::{Options, option};
 pub use frame::pieces;
@@ -93,6 +95,40 @@ pub fn packet(bytes: &mut Vec<u8>, interface: u32, segment: &Segment<'_>, note: 
             options.end();
         }
     });
+}
+
+/// The length of a segment's payload on the wire, where its packet doesn't tell it.
+pub(super) fn wire_len_untold(segment: &Segment<'_>) -> Option<u32> {
+    let told = frame::told_len(segment);
+    Some(segment.wire_len).filter(|len| *len as usize > told)
+}
+
+/// A packet's block among others.
+#[derive(Debug)]
+pub(super) struct PacketBlock {
+    /// Where it lies.
+    pub(super) range: Range<usize>,
+    /// The interface that it names.
+    pub(super) interface: u32,
+    pub(super) time: Timestamp,
+}
+
+/// The block that begins at `at` in blocks of packets.
+pub(super) fn packet_at(blocks: &[u8], at: usize) -> Option<PacketBlock> {
+    let (words, _) = blocks.get(at..)?.as_chunks();
+    let [_, len, interface, high, low, ..] = words else { return None };
+    let [len, interface, high, low] = [len, interface, high, low].map(|it| u32::from_le_bytes(*it));
+    let time = Timestamp(u64::from(high) << 32 | u64::from(low));
+    Some(PacketBlock { range: at..at + len as usize, interface, time })
+}
+
+/// Has the packet whose block begins at `at` be one of another interface.
+pub(super) fn set_interface(blocks: &mut [u8], at: usize, interface: u32) {
+    const KIND_AND_LEN_BYTES: usize = 8;
+    let block = blocks.get_mut(at + KIND_AND_LEN_BYTES..);
+    if let Some(place) = block.and_then(|rest| rest.first_chunk_mut()) {
+        *place = interface.to_le_bytes();
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub struct StatsRecord<'a> {
     /// What scripts get beside exchanges and flow summaries; absent where none asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<RawRecord>,
+    /// The recording; `null` where there is none.
+    record: Option<RecordedRecord<'a>>,
 }
 
 /// What scripts get beside exchanges and flow summaries: of each, what was made is the sum of what was
@@ -53,6 +55,19 @@ pub(super) struct RawRecord {
 pub(super) struct MadeRecord {
     made: u64,
     dropped: u64,
+}
+
+/// The recording: the segments that were `received` are `segments`, `dropped` and `failed`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RecordedRecord<'a> {
+    /// A path.
+    output: &'a str,
+    /// Segments in it.
+    segments: u64,
+    /// Left out because it could not keep up.
+    dropped: u64,
+    /// Left out because the file could not be written any more.
+    failed: u64,
 }
 
 /// Flows whose owners were asked for.
@@ -336,6 +351,7 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
                     data_bytes: MadeRecord { made: made.data_bytes, dropped: dropped.data_bytes },
                 }
             }),
+            record: stats.recorded.as_ref().map(RecordedRecord::from),
         }
     }
 }
@@ -387,6 +403,13 @@ impl From<&Governor> for RingRecord {
             raised: governor.raised.iter().skip(1).copied().collect(),
             lowered: governor.lowered.to_vec(),
         }
+    }
+}
+
+impl<'a> From<&'a event::Recorded> for RecordedRecord<'a> {
+    fn from(recorded: &'a event::Recorded) -> Self {
+        let event::Recorded { output, segments, dropped, failed } = recorded;
+        Self { output, segments: *segments, dropped: *dropped, failed: *failed }
     }
 }
 

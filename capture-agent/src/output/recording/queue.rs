@@ -1,0 +1,185 @@
+//! The way from recorders to a thread that writes.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use super::parcel::Parcel;
+use super::recorder::Recorder;
+use super::{Ended, Keeper, Recording};
+use crate::output::OutputError;
+
+/// Bytes in the queue at most where it never pushes back: what a disk that pauses for a moment
+/// costs in memory rather than in segments.
+const MAX_BYTES: usize = 128 << 20;
+/// The same where it pushes back: enough to keep the thread busy.
+const MAX_BYTES_WAITING: usize = 8 << 20;
+/// How often who waits for room looks for some.
+const LOOK: Duration = Duration::from_millis(1);
+/// Written parcels that are kept for their room.
+const MAX_SPARE: usize = 32;
+
+/// A recorder's end of the queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    channel: mpsc::Sender<Parcel>,
+    room: Arc<Room>,
+    waits: bool,
+}
+
+/// What becomes of a parcel.
+pub(super) enum Sent {
+    Queued,
+    /// There was no room.
+    Dropped(Parcel),
+    /// The recording has failed.
+    Failed(Parcel),
+}
+
+#[derive(Debug)]
+struct Room {
+    max_bytes: usize,
+    bytes: AtomicUsize,
+    /// Nothing more can be written.
+    is_closed: AtomicBool,
+    spare: Mutex<Vec<Parcel>>,
+}
+
+impl Queue {
+    pub(super) fn another(&self) -> Self {
+        let (channel, room) = (self.channel.clone(), Arc::clone(&self.room));
+        Self { channel, room, waits: self.waits }
+    }
+
+    pub(super) fn wait_for_room(&mut self) {
+        self.waits = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.room.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Whether it may be worth to fill a parcel.
+    pub(super) fn may_have_room(&self) -> bool {
+        self.waits || self.room.bytes.load(Ordering::Relaxed) < self.room.max_bytes
+    }
+
+    /// An empty parcel.
+    pub(super) fn parcel(&self) -> Parcel {
+        self.room.spares().pop().unwrap_or_default()
+    }
+
+    pub(super) fn send(&self, parcel: Parcel) -> Sent {
+        let weight = parcel.weight();
+        while !self.room.take(weight) {
+            if self.is_closed() {
+                return Sent::Failed(parcel);
+            }
+            if !self.waits {
+                return Sent::Dropped(parcel);
+            }
+            thread::sleep(LOOK);
+        }
+        match self.channel.send(parcel) {
+            Ok(()) => Sent::Queued,
+            Err(mpsc::SendError(parcel)) => Sent::Failed(parcel),
+        }
+    }
+}
+
+impl Room {
+    /// Takes room, if there is some: the last one who finds any may take more.
+    fn take(&self, bytes: usize) -> bool {
+        let take = |taken: usize| (taken < self.max_bytes).then(|| taken.saturating_add(bytes));
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<Parcel>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back the room of a parcel, and keeps it for its memory.
+    fn recycle(&self, mut parcel: Parcel) {
+        self.bytes.fetch_sub(parcel.weight(), Ordering::Relaxed);
+        parcel.clear();
+        let mut spare = self.spares();
+        if spare.len() < MAX_SPARE {
+            spare.push(parcel);
+        }
+    }
+}
+
+/// The thread that writes a recording.
+pub struct Writer(JoinHandle<Ended>);
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// What it has done, once all recorders are gone.
+    #[must_use]
+    pub fn join(self) -> Ended {
+        self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// Starts a thread that writes what recorders give it, and ends once all of them are gone. Where it
+/// can't go on, `on_failure` is told at once. A recorder waits for room if it `pushes_back`, and
+/// counts as dropped what finds none if not.
+///
+/// # Errors
+/// If there can be no thread.
+pub fn spawn(
+    recording: Recording,
+    pushes_back: bool,
+    on_failure: fn(&OutputError),
+) -> io::Result<(Recorder, Writer)> {
+    let (channel, receiver) = mpsc::channel();
+    let room = Arc::new(Room {
+        max_bytes: if pushes_back { MAX_BYTES_WAITING } else { MAX_BYTES },
+        bytes: AtomicUsize::new(0),
+        is_closed: AtomicBool::new(false),
+        spare: Mutex::default(),
+    });
+    let queue = Queue { channel, room: Arc::clone(&room), waits: pushes_back };
+    let keeper = Keeper::new(recording, on_failure);
+    let thread = thread::Builder::new().name("recorder".to_owned());
+    let thread = thread.spawn(move || {
+        let closes = Closes(room);
+        write_all(keeper, &receiver, &closes.0)
+    })?;
+    Ok((Recorder::to_queue(queue), Writer(thread)))
+}
+
+/// Tells those who wait for room that there will be none, however the thread went.
+struct Closes(Arc<Room>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.is_closed.store(true, Ordering::Release);
+    }
+}
+
+fn write_all(mut keeper: Keeper, receiver: &Receiver<Parcel>, room: &Room) -> Ended {
+    loop {
+        let received = receiver.try_recv().or_else(|error| match error {
+            TryRecvError::Disconnected => Err(RecvError),
+            TryRecvError::Empty => {
+                keeper.flush();
+                receiver.recv()
+            }
+        });
+        let Ok(mut parcel) = received else { break };
+        if !keeper.take(&mut parcel) {
+            room.is_closed.store(true, Ordering::Release);
+        }
+        room.recycle(parcel);
+    }
+    keeper.end()
+}
