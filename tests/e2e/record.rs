@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::fetch::fetch_all;
@@ -13,6 +14,7 @@ use crate::support::ledger::{assert_balances, number};
 use crate::support::live::{AGENT, Agent, objects};
 use crate::support::nginx::Nginx;
 use crate::support::process::{Ended, run};
+use crate::support::tshark;
 
 const LARGE: usize = 3 << 20;
 
@@ -100,4 +102,50 @@ fn what_was_recorded_is_read_to_the_same_exchanges() {
         assert_eq!(number(record, "/segments"), number(stats, "/segments/received"), "{record}");
         assert_read_again(&live, &path, &format!("--port 80 --events exchange,flow {of_read}"));
     }
+}
+
+/// Wireshark sees the same requests and answers, and nothing wrong with the packets.
+#[test]
+fn others_read_what_was_recorded() {
+    let (lab, _nginx) = lab();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcapng");
+    let arguments = format!("--iface eth0 --workers 2 --budget off --record {}", path.display());
+    let agent = Agent::run(&lab.server, &arguments);
+    traffic(&lab);
+    let live = agent.stop();
+    let decoded = tshark::decode(&path);
+    let statuses = decoded.iter().filter(|message| message.has("http.response.code"));
+    let requests = decoded.iter().filter(|message| message.has("http.request.method"));
+    let exchanges = live.objects("exchange").len();
+    assert!(exchanges >= 80, "{exchanges}");
+    assert_eq!((requests.count(), statuses.count()), (exchanges, exchanges));
+    let mut tshark = Command::new("tshark");
+    tshark.args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-r"]).arg(&path);
+    let wrong = "ip.checksum.status == 0 || tcp.checksum.status == 0 || _ws.malformed";
+    assert_eq!(run(tshark.args(["-Y", wrong])), "");
+    let about = run(Command::new("capinfos").arg(&path));
+    assert!(about.contains("Capture application: capture-agent "), "{about}");
+    assert!(about.contains("secrets included"), "{about}");
+}
+
+/// What the agent itself lost is in the recording as what was lost.
+#[test]
+fn what_the_ring_lost_is_lost_in_the_recording_too() {
+    let (lab, _nginx) = lab();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcapng");
+    let arguments = "--iface eth0 --events exchange,flow,stats --workers 1 --budget off";
+    let small = "--ring-size 1MiB";
+    let record = format!("--record {}", path.display());
+    let agent = Agent::run(&lab.server, &format!("{arguments} {small} {record}"));
+    // Nobody reads the ring meanwhile, and it is smaller than what is sent.
+    agent.signal(Signal::STOP);
+    traffic(&lab);
+    agent.signal(Signal::CONT);
+    traffic(&lab);
+    let live = agent.stop();
+    let stats = &live.objects("stats")[0];
+    assert!(number(stats, "/dropped_bytes") > 0, "nothing was lost: {stats}");
+    assert_read_again(&live, &path, "--port 80 --events exchange,flow");
 }

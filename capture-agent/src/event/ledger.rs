@@ -514,7 +514,7 @@ mod tests {
     fn a_ledger_balances_or_says_where_it_does_not() {
         assert_eq!(stats().imbalances(), Vec::<String>::new());
         type Break = fn(&mut Stats);
-        let broken: [(&str, Break); 15] = [
+        let broken: [(&str, Break); 16] = [
             ("36 packets of file, 35 booked", |it| it.packets[0].packets.seen += 1),
             ("29 segments handed over, 30 booked", |it| {
                 it.packets[0].packets.handed_over.records -= 1;
