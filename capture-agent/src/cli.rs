@@ -38,6 +38,11 @@ pub(crate) struct Cli {
 }
 
 impl CommonArgs {
+    /// The format of standard output.
+    pub(crate) fn standard_format(&self) -> Format {
+        self.format.unwrap_or(FormatArg::Text).into()
+    }
+
     fn check(&self) -> Result<(), clap::Error> {
         self.payload.check(self)?;
         self.filter.check(self)

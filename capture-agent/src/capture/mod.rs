@@ -38,7 +38,7 @@ use capture_agent::script::Script;
 use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
 
-use crate::cli::{CommonArgs, EngineArgs, EventArg, FormatArg, HttpArgs};
+use crate::cli::{CommonArgs, EngineArgs, EventArg, HttpArgs};
 pub(crate) use files::files;
 pub(crate) use flows::flows;
 pub(crate) use follow::follow;
@@ -68,7 +68,7 @@ fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
             decoding,
             list_forms: http.forms.then(ListRules::default),
             // Frames can be rebuilt from nothing else.
-            keep_wire: args.outputs.has(Format::Pcapng, args.format.into()),
+            keep_wire: args.outputs.has(Format::Pcapng, args.standard_format()),
             stream: is_saved.then(|| saved_types(args)),
         },
         ..engine_settings(&args.engine, server_ports)
@@ -147,7 +147,7 @@ fn open_formats(
         1 => Verbosity::Heads,
         _ => Verbosity::Bodies,
     };
-    let standard = args.format.unwrap_or(FormatArg::Text).into();
+    let standard = args.standard_format();
     if args.outputs.output.is_empty() && has_script && args.format.is_none() {
         return Ok(Outputs::default());
     }
