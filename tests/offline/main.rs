@@ -21,6 +21,7 @@ mod flows;
 mod flows_command;
 mod follow;
 mod fuzz_corpus;
+mod growing;
 mod har;
 mod hostile;
 mod layers;

@@ -12,3 +12,4 @@ pub(crate) mod pcap;
 pub(crate) mod peers;
 pub(crate) mod script;
 pub(crate) mod show;
+pub(crate) mod wait;
