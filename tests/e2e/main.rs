@@ -28,6 +28,7 @@ mod budget;
 mod exchanges;
 mod files;
 mod follow;
+mod growing;
 mod har;
 mod ledger;
 mod load;
