@@ -170,7 +170,8 @@ fn a_kill_amid_writing_leaves_whole_files() {
             command.arg("--output").arg(folder.path().join(name));
             let _ = fs::remove_file(folder.path().join(name));
         }
-        let mut agent = command.spawn().unwrap();
+        let frames = folder.path().join("x.pcapng");
+        let mut agent = command.arg("--output").arg(&frames).spawn().unwrap();
         let path = folder.path().join("x.jsonl");
         let len = || fs::metadata(&path).map_or(0, |there| there.len());
         wait::until("something is written", || {
@@ -182,6 +183,14 @@ fn a_kill_amid_writing_leaves_whole_files() {
             let held = left_behind(folder.path(), name);
             assert_eq!(held, all(held.len()), "{name}");
         }
+        let read = wait::poll(|| {
+            let read = Agent::read(&frames).args(["--format", "jsonl"]).run();
+            (read.status == Some(0)).then_some(read)
+        });
+        let read = read.expect("the last block is whole").json_lines();
+        let held: Vec<_> = read.iter().map(|it| it["request"]["target"].as_str()).collect();
+        let expected = all(held.len());
+        assert_eq!(held, expected.iter().map(|it| Some(it.as_str())).collect::<Vec<_>>());
     }
 }
 
@@ -277,7 +286,9 @@ fn standard_streams_by_their_paths_are_not_opened_anew() {
 fn what_does_not_fit_together_is_said_at_once() {
     let folder = TempDir::new().unwrap();
     let file = capture(folder.path(), 1);
-    let cases: [(&[&str], i32, &str); 6] = [
+    let twice = folder.path().join("x.txt").display().to_string();
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--output", &twice, "--output", &twice], 1, "it is an output already"),
         (&["--output", "x.jsonl", "--rotate", "100"], 2, "neither a size like 100MB nor a time"),
         (&["--rotate", "1h"], 2, "--output"),
         (&["--output", "x.jsonl", "--keep", "3"], 2, "--rotate"),

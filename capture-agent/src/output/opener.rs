@@ -15,6 +15,7 @@ pub struct Opener {
     rules: Rules,
     guardian: Option<Arc<Guardian>>,
     report: Report,
+    opened: Vec<Target>,
 }
 
 impl Opener {
@@ -41,11 +42,18 @@ impl Opener {
         target: Target,
         verbosity: Verbosity,
     ) -> Result<Output, OutputError> {
+        // Two would write over each other.
+        let is_file = matches!(&target, Target::File(path) if !path.starts_with("/dev"));
+        if is_file && self.opened.contains(&target) {
+            let error = io::Error::other("it is an output already");
+            return Err(OutputError::Open { target, error });
+        }
+        self.opened.push(target.clone());
         let mut format = Formatter::new(format, verbosity, target == Target::Stdout);
         let mut frame = Vec::new();
         format.start(&mut frame);
         frame.extend_from_slice(format.end());
-        let Self { rules, guardian, report } = self;
+        let Self { rules, guardian, report, .. } = self;
         let files = Files::open(&target, rules, &frame, || guard(rules, guardian))?;
         let mut output = Output::new(format, target, files, rules.clock, report.clone());
         output.settle()?;
