@@ -81,6 +81,16 @@ impl Case {
             (everything_said(&output.stdout), output.stderr)
         };
         let mut failures = Vec::new();
+        let saved = folder.join("saved");
+        let _ = fs::remove_dir_all(&saved);
+        run(&["--save-bodies", saved.to_str().unwrap()], &self.redact);
+        for file in fs::read_dir(&saved).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            if has_trace(&path.to_string_lossy()) || has_trace(&String::from_utf8_lossy(&bytes)) {
+                failures.push(format!("{}: {} holds it", self.name, path.display()));
+            }
+        }
         for output in OUTPUTS {
             let (said, noted) = run(output, &self.redact);
             if has_trace(&said) || has_trace(&noted) {
