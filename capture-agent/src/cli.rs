@@ -212,6 +212,8 @@ pub(crate) enum FormatArg {
     Jsonl,
     /// A log as browsers keep it (HAR 1.2), of exchanges alone
     Har,
+    /// Frames that carry the exchanges, rebuilt, for Wireshark
+    Pcapng,
 }
 
 impl From<FormatArg> for Format {
@@ -220,6 +222,7 @@ impl From<FormatArg> for Format {
             FormatArg::Text => Self::Text,
             FormatArg::Jsonl => Self::Jsonl,
             FormatArg::Har => Self::Har,
+            FormatArg::Pcapng => Self::Pcapng,
         }
     }
 }

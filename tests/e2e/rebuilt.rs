@@ -147,7 +147,8 @@ fn what_is_read_of_frames_is_what_was_captured() {
         .collect();
     assert_eq!(responses, expected, "left: tshark's statuses and sizes, right: ours");
 
-    let odd = "_ws.malformed || tcp.analysis.flags || tcp.checksum.status == 0 || ip.checksum.status == 0";
+    let odd = "_ws.malformed || tcp.analysis.flags || tcp.checksum.status == 0 || \
+               ip.checksum.status == 0";
     assert_eq!(fields(&path, odd, &["frame.number", "_ws.col.Info"]), Vec::<String>::new());
     let ids: BTreeSet<_> = captured
         .iter()

@@ -29,9 +29,13 @@ fn no_case_breaks_a_promise_of_the_engine_however_little_memory_it_has() {
     let acked =
         Settings { stream: Rules { deliver: Deliver::Acked, ..Rules::default() }, ..settings() };
     let in_memory = |memory_limit| Settings { memory_limit, ..settings() };
+    let mut on_the_wire = settings();
+    on_the_wire.http.keep_wire = true;
     for (title, seen) in all() {
         eprintln!("{title}");
-        for settings in [settings(), in_memory(100_000), in_memory(4_000), acked.clone()] {
+        let limited = [in_memory(100_000), in_memory(4_000)];
+        for settings in [settings(), acked.clone(), on_the_wire.clone()].into_iter().chain(limited)
+        {
             let mut warden = Warden::new(settings);
             seen.iter().for_each(|seen| warden.segment(&seen.segment()));
             warden.finish();

@@ -9,6 +9,7 @@ use capture_agent::event::Event;
 use capture_agent::http::HttpRules;
 use capture_agent::output::record::Record;
 use capture_agent::output::{Format, Output, Target, Verbosity};
+use capture_agent::segment::Missing;
 use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::Item;
 use capture_agent::source::file::FileSource;
@@ -274,4 +275,31 @@ fn what_took_long_is_read_again_though_others_were_written_before_it() {
     let (before, after) = twice(&seen, &path);
     assert_eq!(of_type(&before, "exchange").count(), 101);
     assert_eq!(differences(&before, &after), "");
+}
+
+#[test]
+fn bytes_that_were_left_out_keep_their_number_however_many_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcapng");
+    // Up to more than there are sequence numbers.
+    for (times, len) in [(1, 1), (1, 64_000), (1, 20 << 20), (5, 900 << 20)] {
+        let mut peers = Peers::open();
+        let whole = u64::from(len) * times;
+        for number in 0..2 {
+            peers.client(&format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            peers.server(&format!("HTTP/1.1 200 OK\r\nContent-Length: {whole}\r\n\r\n"));
+            for _ in 0..times {
+                peers.server_leaves_out(len, Missing::Elided);
+            }
+        }
+        peers.client("HEAD /last HTTP/1.1\r\nHost: h\r\n\r\n");
+        peers.server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+        let (before, after) = twice(&peers.seen, &path);
+        assert_eq!(differences(&before, &after), "", "{whole}");
+        let lost: Vec<_> =
+            of_type(&after, "exchange").map(|it| it["response"]["lost_bytes"].as_u64()).collect();
+        assert_eq!(lost, [Some(whole), Some(whole), None]);
+        let written = fs::metadata(&path).unwrap().len();
+        assert!(written < 10_000 + whole / 10_000, "{written} bytes for {whole}");
+    }
 }

@@ -64,7 +64,7 @@ fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
             decoding,
             list_forms: http.forms.then(ListRules::default),
             // Frames can be rebuilt from nothing else.
-            keep_wire: args.outputs.has(Format::Pcapng),
+            keep_wire: args.outputs.has(Format::Pcapng, args.format.into()),
             stream: is_saved.then(|| StreamRules::new(|_| true)),
         },
         ..engine_settings(&args.engine, server_ports)

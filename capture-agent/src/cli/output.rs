@@ -82,9 +82,10 @@ impl RotateArg {
 }
 
 impl OutputArgs {
-    /// Whether one of the outputs has this format.
-    pub(crate) fn has(&self, format: Format) -> bool {
-        self.output.iter().any(|output| output.format == Some(format))
+    /// Whether one of the outputs has this format, where standard output has that one.
+    pub(crate) fn has(&self, format: Format, standard: Format) -> bool {
+        let named = self.output.iter().any(|output| output.format.unwrap_or(standard) == format);
+        named || (self.output.is_empty() && standard == format)
     }
 }
 
