@@ -28,11 +28,23 @@ fn keeping() -> Settings {
 
 /// The exchanges of what was seen, and what is read again of the frames that they were written as.
 fn twice<'a>(seen: impl IntoIterator<Item = &'a Seen>, to: &Path) -> (Vec<Value>, Vec<Value>) {
+    twice_if(seen, to, |_| true)
+}
+
+/// The same of those exchanges that are chosen.
+fn twice_if<'a>(
+    seen: impl IntoIterator<Item = &'a Seen>,
+    to: &Path,
+    mut is_chosen: impl FnMut(&Event) -> bool,
+) -> (Vec<Value>, Vec<Value>) {
     let mut engine = Engine::new(keeping());
     let target = Target::File(to.to_owned());
     let mut output = Output::open(Format::Pcapng, target, Verbosity::Line).unwrap();
     let mut before = Vec::new();
     let mut write = |event: Event| {
+        if !is_chosen(&event) {
+            return;
+        }
         output.write(&event).unwrap();
         before.push(serde_json::to_value(Record::of(&event)).unwrap());
     };
@@ -187,10 +199,10 @@ fn every_case_comes_out_again() {
     assert!(count > 200, "{count}");
 }
 
-/// Without the name of the flow and the place in it: they are of its first segment.
+/// Without their places in their flows.
 fn unplaced(events: Vec<Value>) -> Vec<Value> {
     let unplace = |mut event: Value| {
-        event.as_object_mut().unwrap().retain(|name, _| name != "flow" && name != "index");
+        event.as_object_mut().unwrap().remove("index");
         event
     };
     events.into_iter().map(unplace).collect()
@@ -205,6 +217,28 @@ fn every_dialogue_comes_out_again() {
         assert_eq!(of_type(&before, "exchange").count(), dialogue.places.len());
         assert_eq!(differences(&before, &after), "", "{}", dialogue.name);
     }
+}
+
+#[test]
+fn exchanges_that_were_chosen_come_out_without_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcapng");
+    let mut count = 0;
+    for dialogue in in_turns().into_iter().chain(pipelined()) {
+        for every in [2, 3] {
+            for first in 0..every {
+                let is_chosen = |event: &Event| match event {
+                    Event::Exchange(exchange) => exchange.http.index % every == first,
+                    _ => true,
+                };
+                let (before, after) = twice_if(&dialogue.seen, &path, is_chosen);
+                let (before, after) = (unplaced(before), unplaced(after));
+                count += of_type(&before, "exchange").count();
+                assert_eq!(differences(&before, &after), "", "{} {first}", dialogue.name);
+            }
+        }
+    }
+    assert!(count > 300, "{count}");
 }
 
 /// The token in a request or a response, wherever it stands.

@@ -96,12 +96,13 @@ struct Frames<'a> {
 
 impl Frames<'_> {
     /// The handshake, where it was seen. When the server's part of it was is not known but for that
-    /// it was before the end.
+    /// it was before the end. Where it was not, or not by whoever reads this exchange alone, the
+    /// first part of it: so that the flow begins when it did, and that nothing came before is known.
     fn open(&mut self, exchange: &Exchange) {
-        let Some(connect_ns) = exchange.http.timing.connect_ns else { return };
         let start = self.flow.start;
-        let end = Timestamp(start.as_nanos().saturating_add(connect_ns));
         self.segment(Direction::ToServer, start, TcpFlags::SYN, &[], 0);
+        let Some(connect_ns) = exchange.http.timing.connect_ns else { return };
+        let end = Timestamp(start.as_nanos().saturating_add(connect_ns));
         self.segment(Direction::ToClient, end, TcpFlags::SYN.with(TcpFlags::ACK), &[], 0);
         self.segment(Direction::ToServer, end, TcpFlags::ACK, &[], 0);
     }
