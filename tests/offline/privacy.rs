@@ -1,7 +1,7 @@
 //! No output holds a secret, by whatever way it was sent; where it is asked for, it is there.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -16,13 +16,49 @@ use crate::support::pcap::{Conversation, MSS, Tcp, pcap_of};
 /// What no output may hold a part of. No other word of the captures has any four letters of it.
 const SECRET: &str = "Zq7Xk9Vw3Jp5";
 
+/// An output, and whether all that a request or response says is in it where secrets are shown.
+struct Output {
+    /// `OUT` is a folder of its own.
+    args: &'static [&'static str],
+    has_all: bool,
+}
+
+const fn all_of(args: &'static [&'static str]) -> Output {
+    Output { args, has_all: true }
+}
+
+const fn a_part_of(args: &'static [&'static str]) -> Output {
+    Output { args, has_all: false }
+}
+
 /// Every output there is, each with all that it can show.
-const OUTPUTS: [&[&str]; 4] = [
-    &["-vv", "--events", "exchange,flow,stats"],
-    &["-vv", "--bodies", "--forms"],
-    &["--format", "jsonl", "--bodies", "--forms", "--events", "exchange,flow,stats"],
-    &["--format", "har", "--bodies", "--forms"],
+const OUTPUTS: [Output; 7] = [
+    all_of(&["-vv", "--events", "exchange,flow,stats"]),
+    all_of(&["-vv", "--bodies", "--forms"]),
+    all_of(&["--format", "jsonl", "--bodies", "--forms", "--events", "exchange,flow,stats"]),
+    all_of(&["--bodies", "--output", "OUT/a.jsonl.zst", "--output", "OUT/a.txt.gz", "-vv"]),
+    all_of(&["--format", "har", "--bodies", "--forms"]),
+    // Bodies alone.
+    a_part_of(&["--save-bodies", "OUT"]),
+    a_part_of(&["--bodies", "--script", "OUT/says_all.lua", "--script-dir", "OUT"]),
 ];
+
+/// Says everything that it is told, and saves what can be saved.
+const SAYS_ALL: &str = r#"
+local function say(value)
+  if type(value) ~= 'table' then return print(value) end
+  for name, inner in pairs(value) do print(name) say(inner) end
+end
+function exchange(e)
+  say(e)
+  for _, side in ipairs { e.request or {}, e.response or {} } do
+    if side.body then print(side.body:content()) end
+  end
+  pcall(e.save, e, 'saved')
+end
+function flow_opened(f) say(f) end
+function flow_closed(f) say(f) end
+"#;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -75,32 +111,28 @@ impl Case {
     fn failures(&self, folder: &Path) -> Vec<String> {
         let file = folder.join("case.pcap");
         fs::write(&file, pcap_of(&self.segments)).unwrap();
-        let run = |output: &[&str], more: &[&str]| {
-            let output = Agent::read(&file).args(output).args(more).run();
+        let out = folder.join("out");
+        let run = |args: &[&str], more: &[&str]| {
+            fs::create_dir(&out).unwrap();
+            fs::write(out.join("says_all.lua"), SAYS_ALL).unwrap();
+            let args = args.iter().map(|arg| arg.replace("OUT", out.to_str().unwrap()));
+            let output = Agent::read(&file).args(args).args(more).run();
             assert_eq!(output.status, Some(0), "{}: {output:?}", self.name);
-            (everything_said(&output.stdout), output.stderr)
+            let said = everything_said(&output.stdout) + &everything_in(&out);
+            fs::remove_dir_all(&out).unwrap();
+            (said, output.stderr)
         };
         let mut failures = Vec::new();
-        let saved = folder.join("saved");
-        let _ = fs::remove_dir_all(&saved);
-        run(&["--save-bodies", saved.to_str().unwrap()], &self.redact);
-        for file in fs::read_dir(&saved).unwrap() {
-            let path = file.unwrap().path();
-            let bytes = fs::read(&path).unwrap();
-            if has_trace(&path.to_string_lossy()) || has_trace(&String::from_utf8_lossy(&bytes)) {
-                failures.push(format!("{}: {} holds it", self.name, path.display()));
-            }
-        }
-        for output in OUTPUTS {
-            let (said, noted) = run(output, &self.redact);
+        for Output { args, has_all } in OUTPUTS {
+            let (said, noted) = run(args, &self.redact);
             if has_trace(&said) || has_trace(&noted) {
-                failures.push(format!("{}: {output:?} holds it: {said}", self.name));
+                failures.push(format!("{}: {args:?} holds it: {said}", self.name));
             }
             // What is named by `--redact` is no secret without it.
             let show: &[&str] = if self.redact.is_empty() { &["--show-secrets"] } else { &[] };
-            let (shown, _) = run(output, show);
-            if self.is_shown && !shown.contains(SECRET) {
-                failures.push(format!("{}: {output:?} does not show it: {shown}", self.name));
+            let (shown, _) = run(args, show);
+            if has_all && self.is_shown && !shown.contains(SECRET) {
+                failures.push(format!("{}: {args:?} does not show it: {shown}", self.name));
             }
         }
         failures.extend(self.failures_of_frames(&file, folder));
@@ -151,13 +183,40 @@ fn flow_of(port: u16, requests: &[&[u8]], response: &[u8]) -> Vec<Tcp> {
     asked.server_sends(response).close().segments()
 }
 
+/// All files of a folder, and what their names are.
+fn everything_in(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.push_str(&everything_in(&path));
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => read_all(flate2::read::MultiGzDecoder::new(&bytes[..])),
+            Some("zst") => read_all(zstd::Decoder::new(&bytes[..]).unwrap()),
+            _ => bytes,
+        };
+        all.push_str(path.to_str().unwrap());
+        all.push_str(&everything_said(&String::from_utf8_lossy(&bytes)));
+    }
+    all
+}
+
+fn read_all(mut reader: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
 /// An output with what is in it as base64 as well.
-fn everything_said(stdout: &str) -> String {
-    let mut said = stdout.to_owned();
-    if stdout.starts_with(r#"{"log":"#) {
-        add_base64(&serde_json::from_str(stdout).unwrap(), &mut said);
-    } else if stdout.starts_with('{') {
-        json_lines(stdout).iter().for_each(|line| add_base64(line, &mut said));
+fn everything_said(text: &str) -> String {
+    let mut said = text.to_owned();
+    if text.starts_with(r#"{"log""#) {
+        add_base64(&serde_json::from_str(text).unwrap(), &mut said);
+    } else if text.starts_with('{') {
+        json_lines(text).iter().for_each(|line| add_base64(line, &mut said));
     }
     said
 }
