@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::fetch::{fetch, fetch_all};
@@ -74,8 +75,11 @@ fn what_was_served_and_sent_is_saved_byte_for_byte() {
     let upload = nginx.path("upload.bin");
     fs::write(&upload, random(6 * MIB, 2)).expect("file can be written");
     let folder = nginx.path("saved");
-    let arguments =
-        format!("--iface eth0 --events exchange,stats --save-bodies {}", folder.display());
+    // Less than half of the ring, so that nothing has to be left out, however fast it comes.
+    let arguments = format!(
+        "--iface eth0 --workers 1 --ring-size 256MiB --events exchange,stats --save-bodies {}",
+        folder.display()
+    );
     let agent = Agent::run(&lab.server, &arguments);
 
     let paths = ["/small.json", "/chunked/text.txt", "/gzip/text.txt", "/large.bin"];
@@ -154,7 +158,9 @@ fn a_disk_that_fills_costs_files_and_not_the_capture() {
         }
     }
     fetch(&lab.client, &Lab::url(Family::V4, "/small.txt"), "");
-    let ended = agent.stop();
+    agent.signal(Signal::INT);
+    let ended = agent.wait();
+    assert_eq!(ended.status.code(), Some(1), "something is missing: {}", ended.stderr);
     assert_eq!(ended.objects("exchange").len(), 2);
     assert_eq!(ended.stderr.matches("cannot write to").count(), 1, "{}", ended.stderr);
     let index = fs::read_to_string(folder.join("index.jsonl")).expect("there is an index");

@@ -112,7 +112,10 @@ fn differing(path: &str, one: &Value, other: &Value, report: &mut String) {
 fn what_is_read_of_frames_is_what_was_captured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("frames.pcapng");
-    let output = format!("--iface eth0 --bodies=4MiB --output - --output {}", path.display());
+    let output = format!(
+        "--iface eth0 --workers 1 --ring-size 256MiB --bodies=4MiB --output - --output {}",
+        path.display()
+    );
     let (made, captured) = capture(&output);
     assert_captured(&captured, made.clone());
 

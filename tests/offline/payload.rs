@@ -468,7 +468,7 @@ fn a_file_that_cannot_grow_is_counted_and_the_next_one_is_saved() {
     let agent = Agent::limited("trap '' XFSZ && ulimit -f 64").args(["read"]);
     let agent = agent.args([bench.capture()]).args(["--save-bodies"]).args([bench.saved()]);
     let output = agent.run();
-    assert_eq!(output.status, Some(0), "{output:?}");
+    assert_eq!(output.status, Some(1), "{output:?}");
     let said = output.stderr.matches("cannot write to").count();
     assert_eq!(said, 1, "{}", output.stderr);
     assert!(output.stderr.contains("bytes of bodies that could not be saved"), "{}", output.stderr);

@@ -39,8 +39,10 @@ pub struct PayloadFiles {
     serial: u64,
     written: Written,
     files: FilesWritten,
-    /// Is told what goes wrong, once.
-    complain: Option<fn(&str)>,
+    /// Is told what goes wrong first.
+    complain: fn(&str),
+    /// What that was.
+    why: Option<String>,
 }
 
 impl PayloadFiles {
@@ -66,7 +68,8 @@ impl PayloadFiles {
             serial: 0,
             written: Written { output, ..Written::default() },
             files: FilesWritten::default(),
-            complain: Some(complain),
+            complain,
+            why: None,
         })
     }
 
@@ -241,10 +244,13 @@ impl PayloadFiles {
 
     /// Says what went wrong with a file, unless something was said before.
     fn complain(&mut self, name: &str, error: &io::Error) {
-        if let Some(complain) = self.complain.take() {
+        if self.why.is_none() {
             let file = self.path.join(name);
             let file = file.display();
-            complain(&format!("cannot write to {file}: {error}; the capture goes on without it"));
+            (self.complain)(&format!(
+                "cannot write to {file}: {error}; the capture goes on without it"
+            ));
+            self.why = Some(error.to_string());
         }
     }
 }
@@ -271,7 +277,12 @@ impl Consumer for PayloadFiles {
     fn finish(&mut self) -> Result<(), OutputError> {
         let left: Vec<_> = self.growing.keys().copied().collect();
         left.into_iter().for_each(|body| self.lose(body));
-        Ok(())
+        if let Err(error) = self.index.write() {
+            self.complain(index::NAME, &error);
+        }
+        let Some(why) = self.why.clone() else { return Ok(()) };
+        let target = Target::File(self.path.clone());
+        Err(OutputError::Lost { target, lost: "bodies or lines of the index are".to_owned(), why })
     }
 
     fn written(&self) -> Written {
