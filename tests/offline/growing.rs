@@ -14,11 +14,16 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::agent::{Agent, json_lines};
-use crate::support::pcap::{Conversation, ETHERNET, Order, Pcap, Variant};
+use crate::support::pcap::{Conversation, ETHERNET, Order, Pcap, Tcp, Variant};
 use crate::support::wait;
 
 /// A capture of `count` exchanges, ten milliseconds from one to the next.
 fn capture(folder: &Path, count: usize) -> PathBuf {
+    capture_in_order(folder, count, |_| {})
+}
+
+/// The same, its packets put in an order first.
+fn capture_in_order(folder: &Path, count: usize, order: fn(&mut [(u64, Tcp)])) -> PathBuf {
     let mut conversation = Conversation::new("10.0.0.5:51234", "10.0.0.1:80").open();
     for n in 0..count {
         let request = format!("GET /{n} HTTP/1.1\r\nHost: example.com\r\n\r\n");
@@ -28,9 +33,9 @@ fn capture(folder: &Path, count: usize) -> PathBuf {
     }
     let file = Pcap::new(Order::Little, Variant::Nanos, ETHERNET);
     let times = (1_700_000_000_000_000_000..).step_by(5_000_000);
-    let segments = conversation.close().segments();
-    let packets = times.zip(&segments);
-    let file = packets.fold(file, |file, (time, tcp)| file.packet(time, &tcp.ethernet()));
+    let mut packets: Vec<_> = times.zip(conversation.close().segments()).collect();
+    order(&mut packets);
+    let file = packets.iter().fold(file, |file, (time, tcp)| file.packet(*time, &tcp.ethernet()));
     let path = folder.join("capture.pcap");
     fs::write(&path, file.bytes()).unwrap();
     path
@@ -105,6 +110,33 @@ fn rotated_files_hold_every_record_once_and_are_the_same_for_any_threads() {
             assert!(of_it.iter().all(|(_, bytes)| is_bounded(bytes)), "{name}");
         }
     }
+}
+
+#[test]
+fn what_a_format_has_no_record_of_begins_no_file() {
+    let folder = TempDir::new().unwrap();
+    let file = capture(folder.path(), 300);
+    let out = TempDir::new().unwrap();
+    for name in ["x.har", "x.pcapng"] {
+        let events = ["--events", "flow,stats", "--stats-interval", "500ms", "--rotate", "1s"];
+        let agent = Agent::read(&file).args(events).args(["--output"]);
+        let output = agent.args([out.path().join(name)]).run();
+        assert_eq!(output.status, Some(0), "{output:?}");
+        assert_eq!(files(out.path()).len(), 0, "{name}");
+    }
+}
+
+#[test]
+fn packets_out_of_order_begin_no_files() {
+    let folder = TempDir::new().unwrap();
+    let swapped = |packets: &mut [(u64, Tcp)]| packets.chunks_exact_mut(2).for_each(<[_]>::reverse);
+    let file = capture_in_order(folder.path(), 300, swapped);
+    let out = TempDir::new().unwrap();
+    let agent = Agent::read(&file).args(["--rotate", "1s", "--output"]);
+    let agent = agent.args([out.path().join("x.jsonl")]).args(["--record"]);
+    assert_eq!(agent.args([out.path().join("x.pcapng")]).run().status, Some(0));
+    // Six seconds of exchanges, and a little more of packets.
+    assert_eq!(files(out.path()).len(), 6 + 7, "{:?}", files(out.path()).keys());
 }
 
 #[test]

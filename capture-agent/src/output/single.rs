@@ -3,18 +3,15 @@
 //! Invariant: an event that it was given is on its way or written, or it is counted as lost.
 
 use std::io;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use super::file::Files;
 use super::file::rules::Clock;
+use super::file::{Files, READABLE};
 use super::formats::{Formatter, KEPT_BYTES};
 use super::notice::{Notice, Report};
 use super::{Format, Opener, OutputError, Target, Verbosity};
 use crate::event::{Counts, Event, Written};
 use crate::segment::Timestamp;
-
-/// How long what is compressed may wait for more before it can be read.
-const READABLE: Duration = Duration::from_secs(1);
 
 /// How often a disk that is full is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -186,6 +183,10 @@ impl Output {
         if self.format.has_only_exchanges() {
             self.written.left_out.messages += std::mem::take(&mut count.messages);
             self.written.left_out.flows += std::mem::take(&mut count.flows);
+            if count == Counts::default() {
+                // It has no record in this format, so it begins no file either.
+                return Ok(());
+            }
         }
         if !self.is_trying() {
             self.written.lost.merge(&count);
@@ -227,16 +228,10 @@ impl Output {
     }
 
     fn now(&mut self, event: Option<&Event>) -> Timestamp {
-        match self.clock {
-            Clock::Wall => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-            }
-            Clock::Packets => {
-                self.latest = event.map_or(self.latest, |event| self.latest.max(time(event)));
-                self.latest
-            }
+        if self.clock == Clock::Packets {
+            self.latest = event.map_or(self.latest, |event| self.latest.max(time(event)));
         }
+        self.clock.now(self.latest)
     }
 
     /// Records without what the first of a file goes without.
@@ -263,10 +258,14 @@ impl Output {
     /// Writes what is gathered, and these records.
     fn hand_over(&mut self, more: &[u8]) -> io::Result<()> {
         let end = self.format.end();
+        let has_written = !self.gathered.is_empty() || !more.is_empty();
         if !self.gathered.is_empty() {
             self.files.commit(&self.gathered, end)?;
             self.gathered.clear();
             self.gathered.shrink_to(KEPT_BYTES);
+            // The first record may be in `more`, which can still fail.
+            let record = if more.is_empty() { !self.is_first } else { self.kept.record };
+            self.kept = Kept { start: true, record };
         }
         if !more.is_empty() {
             self.files.commit(more, end)?;
@@ -276,7 +275,7 @@ impl Output {
         if self.files.compresses() {
             self.committed_at = Some(Instant::now());
         }
-        if self.health != Health::Well {
+        if has_written && self.health != Health::Well {
             self.health = Health::Well;
             self.report.say(&Notice::GoesOn(self.target.clone(), self.written.lost));
         }

@@ -15,7 +15,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
 use rustix::io::{Errno, pread, pwrite};
@@ -33,6 +34,8 @@ const MAX_FILES: usize = 128;
 
 /// How long the agent waits for a guardian that takes no word.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long between two looks whether it has ended.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Bytes of a file's place.
 const PLACE_BYTES: usize = 1024;
@@ -111,7 +114,14 @@ impl Guardian {
 impl Drop for Guardian {
     fn drop(&mut self) {
         drop(self.socket.take());
-        let _ = waitpid(Some(self.process), WaitOptions::empty());
+        // Everything is whole by now: somebody who has stopped it does not stop the agent.
+        let end = Instant::now() + PATIENCE;
+        while matches!(waitpid(Some(self.process), WaitOptions::NOHANG), Ok(None)) {
+            if Instant::now() >= end {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
     }
 }
 

@@ -26,6 +26,9 @@ use stream::{Descriptor, RawWrite, Stream};
 use super::{OutputError, Target};
 use crate::segment::Timestamp;
 
+/// How long what is compressed may wait for more before it can be read.
+pub(super) const READABLE: Duration = Duration::from_secs(1);
+
 /// Bytes that are gathered before they are written.
 const GATHERED_BYTES: usize = 64 << 10;
 /// The same where they are compressed: what makes them readable costs some bytes each time.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::segment::Timestamp;
 
 /// When an output goes on in a new file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,19 @@ pub enum Clock {
     /// That of the wall, as it passes: what was written can be read soon after. An output whose disk
     /// is full is tried again.
     Wall,
+}
+
+impl Clock {
+    /// The time it is, where the latest packet came at `latest`.
+    pub(in crate::output) fn now(self, latest: Timestamp) -> Timestamp {
+        match self {
+            Self::Packets => latest,
+            Self::Wall => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+            }
+        }
+    }
 }
 
 /// How files grow.

@@ -8,19 +8,17 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::parcel::{Parcel, Sight};
 use crate::output::file::rules::{Clock, Rules};
-use crate::output::file::{Files, Guardian};
+use crate::output::file::{Files, Guardian, READABLE};
 use crate::output::{OutputError, Target, pcapng};
 use crate::segment::{IfaceId, Interface, Timestamp};
 use crate::source::file::recorded;
 
 /// Interfaces in a section: readers take no more.
 const MAX_INTERFACES: u32 = 65_536;
-/// How long what is compressed may wait for more before it can be read.
-const READABLE: Duration = Duration::from_secs(1);
 
 /// An open recording.
 #[derive(Debug)]
@@ -33,6 +31,8 @@ pub struct Recording {
     /// Segments of parcels that are not all in the file.
     gathered_segments: u64,
     committed_at: Instant,
+    /// The latest time of a segment.
+    latest: Timestamp,
     /// Of each interface, what was declared last in this section, and its number there.
     declared: HashMap<IfaceId, (Option<Arc<Interface>>, u32)>,
     /// How many were declared in this section.
@@ -56,6 +56,7 @@ impl Recording {
             gathered: Vec::new(),
             gathered_segments: 0,
             committed_at: Instant::now(),
+            latest: Timestamp::default(),
             declared: HashMap::new(),
             interfaces: 0,
         };
@@ -78,9 +79,10 @@ impl Recording {
         let (mut from, mut at) = (0, 0);
         // The interface that was looked up last, by its place in the parcel and its number.
         let mut known: Option<(u32, u32)> = None;
-        let wall = wall_time();
+        let wall = Clock::Wall.now(self.latest);
         while let Some(block) = parcel.packet(at) {
-            let now = if self.clock == Clock::Wall { wall } else { block.time };
+            self.latest = self.latest.max(block.time);
+            let now = if self.clock == Clock::Wall { wall } else { self.latest };
             if self.files.is_over(self.gathered.len() + at - from, now) {
                 self.put(parcel.bytes(from..at))?;
                 (from, known) = (at, None);
@@ -170,9 +172,15 @@ impl Recording {
         self.gathered_segments
     }
 
+    /// In how long it is to be flushed, where it can't all be read yet.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let waits = self.files.compresses() && !self.gathered.is_empty();
+        waits.then(|| READABLE.saturating_sub(self.committed_at.elapsed()))
+    }
+
     /// Hands to the system what is worth it: compressed blocks are better handed on with others.
     pub(super) fn flush(&mut self) -> Result<(), OutputError> {
-        if self.files.compresses() && self.committed_at.elapsed() < READABLE {
+        if self.patience().is_some_and(|left| !left.is_zero()) {
             return Ok(());
         }
         self.commit().map_err(|error| self.failed(error))
@@ -194,9 +202,4 @@ fn section() -> Vec<u8> {
     let mut bytes = Vec::new();
     pcapng::section(&mut bytes, recorded::SECTION_COMMENT);
     bytes
-}
-
-fn wall_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -20,6 +20,8 @@ pub use file::Recording;
 pub use queue::{Writer, spawn};
 pub use recorder::{Recorder, Taken};
 
+use std::time::Duration;
+
 use super::OutputError;
 
 /// A recording that has ended.
@@ -72,6 +74,10 @@ impl Keeper {
     }
 
     /// Hands what was written to the system.
+    fn patience(&self) -> Option<Duration> {
+        self.recording.as_ref()?.patience()
+    }
+
     fn flush(&mut self) {
         if let Some(Err(error)) = self.recording.as_mut().map(Recording::flush) {
             self.fail(error);

@@ -1,7 +1,7 @@
 //! The way from recorders to a thread that writes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -168,14 +168,23 @@ impl Drop for Closes {
 
 fn write_all(mut keeper: Keeper, receiver: &Receiver<Parcel>, room: &Room) -> Ended {
     loop {
-        let received = receiver.try_recv().or_else(|error| match error {
-            TryRecvError::Disconnected => Err(RecvError),
-            TryRecvError::Empty => {
+        let mut parcel = match receiver.try_recv() {
+            Ok(parcel) => parcel,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
                 keeper.flush();
-                receiver.recv()
+                // What is left waits for others, but not for ever.
+                let received = match keeper.patience() {
+                    Some(patience) => receiver.recv_timeout(patience),
+                    None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                };
+                match received {
+                    Ok(parcel) => parcel,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
-        });
-        let Ok(mut parcel) = received else { break };
+        };
         if !keeper.take(&mut parcel) {
             room.is_closed.store(true, Ordering::Release);
         }
