@@ -15,6 +15,9 @@ use cli::{Cli, Command};
 const CALLED_WRONGLY: u8 = 2;
 
 fn main() -> ExitCode {
+    // A file that may not grow is an error of that file, as a full disk is, and no reason to die.
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let cli = Cli::parse();
     if let Err(error) = cli.check() {
         error.exit();

@@ -300,6 +300,7 @@ fn secrets_in_header_fields_are_in_no_output() {
         "Referer: http://u:{}@h/",
         "Destination: /a?password={}",
         "X-Long: a\r\n b?password={}",
+        "X-Forwarded-Host: u:{}@h",
         ": /?token={}",
     ];
     let responses = [
@@ -315,6 +316,9 @@ fn secrets_in_header_fields_are_in_no_output() {
         let bare = text.replace("\r\n", "\n");
         [Case::request(&text), Case::request(&bare)]
     });
+    let host = format!("GET /a HTTP/1.1\r\nHost: u:{SECRET}@h\r\n\r\n");
+    let requests =
+        requests.chain([Case::request(&host), Case::request(&host.replace("@h", "@h:8"))]);
     let responses = responses.iter().map(|header| {
         let header = header.replace("{}", SECRET);
         Case::response(&format!("HTTP/1.1 302 Found\r\n{header}\r\nContent-Length: 0\r\n\r\n"))

@@ -78,12 +78,18 @@ fn host_and_path(request: &RequestHead) -> (Option<&[u8]>, &[u8]) {
     let ends = |byte: &u8| matches!(byte, b'?' | b'#');
     let target = target.split(ends).next().unwrap_or_default();
     if target.starts_with(b"/") || target == b"*" {
-        return (request.head().value("host"), target);
+        let host = request.head().value("host");
+        return (host.map(host_alone), target);
     }
     let authority = memchr::memmem::find(target, b"://").map_or(0, |at| at + 3);
     let rest = target.get(authority..).unwrap_or_default();
     let (host, path) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
-    (host.rsplit(|byte| *byte == b'@').next(), path)
+    (Some(host_alone(host)), path)
+}
+
+/// What stands behind the user in an authority.
+fn host_alone(authority: &[u8]) -> &[u8] {
+    authority.rsplit(|byte| *byte == b'@').next().unwrap_or_default()
 }
 
 /// Bytes of a body, next to each other.

@@ -27,10 +27,14 @@ pub fn line(stats: &Stats) -> String {
     if undecided > 0 {
         let _ = write!(line, " ({undecided} without what --where asks for)");
     }
-    let files = stats.written.iter().filter_map(|written| written.files);
-    let saved: u64 = files.map(|files| files.whole + files.partial).sum();
-    if saved > 0 {
+    let files = || stats.written.iter().filter_map(|written| written.files);
+    let saved: u64 = files().map(|files| files.whole).sum();
+    let partial: u64 = files().map(|files| files.partial).sum();
+    if saved + partial > 0 {
         let _ = write!(line, ", {} saved", counted(saved, "payload file"));
+    }
+    if partial > 0 {
+        let _ = write!(line, " and {partial} in part");
     }
     for (count, what) in losses(stats) {
         let _ = write!(line, ", {count} {what}");

@@ -51,7 +51,6 @@ pub(super) fn usual_header(name: &[u8]) -> Option<Usual> {
         (3, b'a') => is(name, b"Age"),
         (4, b'd') => is(name, b"Date"),
         (4, b'e') => is(name, b"ETag"),
-        (4, b'h') => is(name, b"Host"),
         (4, b'v') => is(name, b"Vary"),
         (5, b'r') => is(name, b"Range"),
         (6, b'a') => is(name, b"Accept"),
@@ -77,6 +76,7 @@ pub(super) fn usual_header(name: &[u8]) -> Option<Usual> {
 
         (6, b'c') => return is(name, b"Cookie").then_some(Usual::Secret),
         (10, b's') => return is(name, b"Set-Cookie").then_some(Usual::Secret),
+        (4, b'h') => return is(name, b"Host").then_some(Usual::Text),
         (7, b'r') => return is(name, b"Referer").then_some(Usual::Text),
         (8, b'l') => return is(name, b"Location").then_some(Usual::Text),
         (10, b'u') => return is(name, b"User-Agent").then_some(Usual::Text),

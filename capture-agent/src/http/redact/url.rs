@@ -237,15 +237,20 @@ impl<'a> Scan<'a> {
         password
     }
 
-    /// The password in a target that is an authority alone: `user:password@host:port`.
+    /// The password in a text that is an authority alone, as a target or a `Host` can be:
+    /// `user:password@host:port`, with or without the port.
     fn password_of_authority_form(&self) -> Option<Range<usize>> {
         let at = memchr::memrchr(b'@', self.text)?;
         let (user, host) = self.text.split_at(at);
-        let port = host.get(memchr::memrchr(b':', host)? + 1..)?;
-        let is_port = !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+        let host = host.get(1..).filter(|host| !host.is_empty())?;
+        let of_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(byte);
         let colon = memchr::memchr(b':', user)?;
-        let has_slash = memchr::memchr(b'/', self.text).is_some();
-        (is_port && !has_slash).then_some(colon + 1..at)
+        let is_alone = !self.text.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b'/');
+        // What has an address of this form and no password (RFC 6068, RFC 3261, RFC 7565, RFC 5122).
+        let has_scheme = [&b"mailto"[..], b"sip", b"sips", b"acct", b"xmpp"]
+            .iter()
+            .any(|scheme| user.get(..colon).is_some_and(|it| it.eq_ignore_ascii_case(scheme)));
+        (host.iter().all(of_host) && is_alone && !has_scheme).then_some(colon + 1..at)
     }
 
     /// Writes [`REDACTED`] for these bytes, if there are some, and goes on behind them.

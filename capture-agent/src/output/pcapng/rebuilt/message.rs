@@ -61,8 +61,8 @@ impl<H: Parse> Again<'_, H> {
             return self.break_head_off(missing.head, talk);
         }
         match self.framing {
-            Framing::Body(BodyFraming::Chunked) => self.say_chunks(true, talk),
-            Framing::PerhapsBody(BodyFraming::Chunked) => self.say_chunks(false, talk),
+            Framing::Body(BodyFraming::Chunked) => self.say_chunks(talk),
+            Framing::PerhapsBody(BodyFraming::Chunked) => self.say_chunks(talk),
             Framing::Body(_) | Framing::PerhapsBody(_) => self.say_body(talk),
             Framing::Tunnel | Framing::Interim | Framing::Unknown => return,
         }
@@ -136,8 +136,8 @@ impl<H: Parse> Again<'_, H> {
         });
     }
 
-    /// A chunk for each part; of a body that may not be there none for its end alone.
-    fn say_chunks(&self, is_there: bool, talk: &mut Talk) {
+    /// A chunk for each part, and the last one.
+    fn say_chunks(&self, talk: &mut Talk) {
         self.each(|time, part| {
             match part {
                 Ok(bytes) => {
@@ -154,7 +154,7 @@ impl<H: Parse> Again<'_, H> {
             talk.say(time, b"\r\n");
         });
         let has_ended = matches!(self.message.state, State::Complete | State::Gap | State::Elided);
-        if has_ended && (is_there || self.body_bytes() > 0) {
+        if has_ended {
             let mut last = b"0\r\n".to_vec();
             self.message.trailers.write_lines(&mut last);
             last.extend(b"\r\n");
