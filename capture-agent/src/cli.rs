@@ -1,6 +1,7 @@
 //! Arguments.
 
 mod engine;
+mod files;
 mod filter;
 mod http;
 mod kernel;
@@ -43,7 +44,9 @@ impl CommonArgs {
         self.format.unwrap_or(FormatArg::Text).into()
     }
 
-    fn check(&self) -> Result<(), clap::Error> {
+    fn check(&self, inputs: &[PathBuf]) -> Result<(), clap::Error> {
+        files::check(self, inputs)?;
+        self.record.check(&self.outputs)?;
         self.payload.check(self)?;
         self.filter.check(self)
     }
@@ -53,14 +56,8 @@ impl Cli {
     /// What does not fit together, though each argument by itself is right.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match &self.command {
-            Command::Run(args) => {
-                args.common.record.check(&args.common.outputs, &[])?;
-                args.common.check()
-            }
-            Command::Read(args) => {
-                args.common.record.check(&args.common.outputs, &args.files)?;
-                args.common.check()
-            }
+            Command::Run(args) => args.common.check(&[]),
+            Command::Read(args) => args.common.check(&args.files),
             Command::Flows(_) | Command::Follow(_) => Ok(()),
         }
     }

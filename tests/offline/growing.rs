@@ -314,12 +314,59 @@ fn standard_streams_by_their_paths_are_not_opened_anew() {
 }
 
 #[test]
+fn nothing_is_written_over_what_is_read_or_written_by_another() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let capture = capture(folder.path(), 3);
+    fs::rename(&capture, path("a.pcapng")).unwrap();
+    fs::hard_link(path("a.pcapng"), path("b.pcapng")).unwrap();
+    let before = fs::read(path("a.pcapng")).unwrap();
+    let (a, b, other) = (path("a.pcapng"), path("b.pcapng"), path("x.pcapng"));
+    let odd = format!("jsonl:{}/./x.pcapng", folder.path().display());
+    let saved = folder.path().join("saved/index.jsonl").display().to_string();
+    fs::create_dir(path("saved")).unwrap();
+    let refused: [&[&str]; 6] = [
+        &[&a, "--output", &a],
+        &[&a, "--output", &b],
+        &[&a, "--record", &b],
+        &[&a, "--output", &other, "--record", &other],
+        &[&a, "--output", &other, "--output", &odd],
+        &[&a, "--save-bodies", &path("saved"), "--output", &saved],
+    ];
+    for arguments in refused {
+        let output = Agent::new().args(["read"]).args(arguments).run();
+        assert_eq!(output.status, Some(2), "{arguments:?}: {output:?}");
+        assert!(output.stderr.contains("written"), "{output:?}");
+    }
+    let output = Agent::new().args(["read", "-", "--output", &a]).stdin(Path::new(&a)).run();
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert_eq!(fs::read(&a).unwrap(), before);
+    // Devices may be several outputs, and an input too.
+    let null = ["read", "/dev/null", "--output", "jsonl:/dev/null", "--output", "text:/dev/null"];
+    assert_ne!(Agent::new().args(null).run().status, Some(2));
+}
+
+#[test]
+fn a_file_that_was_there_becomes_its_owner_s_and_stays_where_nothing_is_read() {
+    let folder = TempDir::new().unwrap();
+    let file = capture(folder.path(), 1);
+    let path = folder.path().join("x.jsonl");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let read = |file: &Path| Agent::read(file).args(["--output"]).args([&path]).run();
+    read(Path::new("/no/such.pcap")).assert_fails(1, "/no/such.pcap");
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(read(&file).status, Some(0));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn what_does_not_fit_together_is_said_at_once() {
     let folder = TempDir::new().unwrap();
     let file = capture(folder.path(), 1);
     let twice = folder.path().join("x.txt").display().to_string();
     let cases: [(&[&str], i32, &str); 7] = [
-        (&["--output", &twice, "--output", &twice], 1, "it is an output already"),
+        (&["--output", &twice, "--output", &twice], 2, "is written already by another output"),
         (&["--output", "x.jsonl", "--rotate", "100"], 2, "neither a size like 100MB nor a time"),
         (&["--rotate", "1h"], 2, "--output"),
         (&["--output", "x.jsonl", "--keep", "3"], 2, "--rotate"),

@@ -451,7 +451,7 @@ fn a_recording_is_refused_where_it_would_be_wrong() {
     let link = folder.path().join("link.pcapng");
     std::os::unix::fs::symlink(&own, &link).unwrap();
     let onto_itself = Agent::read(&own).args(["--record"]).args([&link]).run();
-    onto_itself.assert_fails(2, "that is a file to be read");
+    onto_itself.assert_fails(2, "is to be read, and would be written over");
     assert!(fs::read(&own).unwrap() == before);
     record(&folder.path().join("x.pcap")).assert_fails(2, "end its name in .pcapng");
     record(&folder.path().join("no/x.pcapng")).assert_fails(1, "cannot write to");

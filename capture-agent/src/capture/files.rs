@@ -8,7 +8,7 @@ use capture_agent::event::{Event, SourcePackets, Stats};
 use capture_agent::output::recording::Recorder;
 use capture_agent::output::relay::Relay;
 use capture_agent::output::{Clock, Outputs};
-use capture_agent::source::file::FileError;
+use capture_agent::source::file::{FileError, FileSource};
 use capture_agent::source::{Item, Verdicts};
 
 use super::ahead::Ahead;
@@ -24,6 +24,8 @@ use crate::cli::{CommonArgs, ReadArgs};
 /// Runs `read`.
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
+    // Before any file is made anew.
+    args.files.first().map_or(Ok(()), |first| FileSource::check(first))?;
     let outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
     let recording = record::open(&args.common, Clock::Packets, control.stop())?;
     let selection = selection(&args.common, &args.taken.port);

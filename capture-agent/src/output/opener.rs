@@ -15,7 +15,6 @@ pub struct Opener {
     rules: Rules,
     guardian: Option<Arc<Guardian>>,
     report: Report,
-    opened: Vec<Target>,
 }
 
 impl Opener {
@@ -42,13 +41,6 @@ impl Opener {
         target: Target,
         verbosity: Verbosity,
     ) -> Result<Output, OutputError> {
-        // Two would write over each other.
-        let is_file = matches!(&target, Target::File(path) if !path.starts_with("/dev"));
-        if is_file && self.opened.contains(&target) {
-            let error = io::Error::other("it is an output already");
-            return Err(OutputError::Open { target, error });
-        }
-        self.opened.push(target.clone());
         let mut format = Formatter::new(format, verbosity, target == Target::Stdout);
         let mut frame = Vec::new();
         format.start(&mut frame);

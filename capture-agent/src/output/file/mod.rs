@@ -8,10 +8,10 @@ pub(super) mod rules;
 mod series;
 pub(super) mod stream;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +80,8 @@ impl Files {
             let descriptor = Descriptor::new(file, rules.stop.clone());
             return Ok(Self::to(Box::new(descriptor), coding, rules));
         }
+        // One that was there may have been anybody's to read.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         let guardian = guardian().map_err(failed)?;
         let file = Regular::new(file, coding, frame, guardian.as_ref());
         Ok(Self::new(Place::One(file), rules))

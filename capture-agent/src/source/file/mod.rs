@@ -104,6 +104,20 @@ impl FileSource {
         }
     }
 
+    /// Tells whether the file can be opened, as far as that is seen without taking something out of
+    /// it; of pipes nothing is.
+    ///
+    /// # Errors
+    /// Why it can't be opened.
+    pub fn check(path: &Path) -> Result<(), FileError> {
+        let is_special = |it: std::fs::Metadata| !it.is_file() && !it.is_dir();
+        if path == Path::new("-") || std::fs::metadata(path).is_ok_and(is_special) {
+            return Ok(());
+        }
+        let opened = input::open(path).map(drop);
+        opened.map_err(|problem| FileError::new(&path.to_string_lossy(), problem))
+    }
+
     /// Reads the capture that `reader` yields; errors call it `name`.
     ///
     /// # Errors
