@@ -361,6 +361,27 @@ fn a_file_that_was_there_becomes_its_owner_s_and_stays_where_nothing_is_read() {
 }
 
 #[test]
+fn a_descriptor_that_the_shell_opened_is_not_opened_anew() {
+    let folder = TempDir::new().unwrap();
+    let file = capture(folder.path(), 3);
+    for fd in ["/dev/fd/3", "/proc/self/fd/3"] {
+        let path = folder.path().join("kept");
+        fs::write(&path, "before\n").unwrap();
+        let status = Command::new("sh")
+            .args(["-c", "exec \"$1\" read \"$2\" --quiet --output \"jsonl:$4\" 3>>\"$3\"", "sh"])
+            .arg(env!("CARGO_BIN_EXE_capture-agent"))
+            .args([&file, &path])
+            .arg(fd)
+            .status()
+            .unwrap();
+        assert!(status.success(), "{fd}");
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (4, "before"), "{fd}: {text}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_together_is_said_at_once() {
     let folder = TempDir::new().unwrap();
     let file = capture(folder.path(), 1);

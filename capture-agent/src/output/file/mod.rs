@@ -10,7 +10,7 @@ pub(super) mod stream;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ pub(super) use guardian::Guardian;
 use packer::Coding;
 use regular::Regular;
 use rules::{Clock, Rotation, Rules};
+use rustix::io::{FdFlags, fcntl_getfd};
 use series::Series;
 use stream::{Descriptor, RawWrite, Stream};
 
@@ -200,14 +201,25 @@ fn no_reader(target: &Target, path: &Path, error: io::Error) -> OutputError {
 
 /// What the agent was started with: opened anew, a file would be cut, and written from its beginning.
 fn inherited(path: &Path, rules: &Rules) -> io::Result<Option<Descriptor>> {
-    let stop = || rules.stop.clone();
-    match path.to_str() {
-        Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => {
-            Descriptor::shared(io::stdout().as_fd(), stop()).map(Some)
+    let number = match path.to_str() {
+        Some("/dev/stdout") => Some(1),
+        Some("/dev/stderr") => Some(2),
+        Some(path) => ["/dev/fd/", "/proc/self/fd/"].iter().find_map(|folder| {
+            let number = path.strip_prefix(folder)?;
+            // The kernel knows no sign and no zeros before.
+            number.parse::<RawFd>().ok().filter(|parsed| parsed.to_string() == number)
+        }),
+        None => None,
+    };
+    let Some(number) = number.filter(|number| *number >= 0) else { return Ok(None) };
+    // SAFETY: Only borrowed to ask the kernel whether it is open, and to duplicate it. Nothing in the
+    // agent closes what it has inherited: its own descriptors all have CLOEXEC, and are left alone.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    match fcntl_getfd(descriptor) {
+        Ok(flags) if !flags.contains(FdFlags::CLOEXEC) => {
+            Descriptor::shared(descriptor, rules.stop.clone()).map(Some)
         }
-        Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => {
-            Descriptor::shared(io::stderr().as_fd(), stop()).map(Some)
-        }
+        // Opened by its path, it says what is wrong.
         _ => Ok(None),
     }
 }
