@@ -308,11 +308,11 @@ impl<W: Way> Listener for Sink<W> {
 
     fn exchange(&mut self, mut exchange: Exchange) {
         self.numbers.settle(&mut exchange.flow);
-        // What would not be written is not looked into.
-        let verdict = if self.exchanges && !self.is_full() {
-            self.sieve.verdict(&mut exchange, self.owners.as_ref())
-        } else {
+        // Beyond the count nothing is looked into.
+        let verdict = if self.is_full() {
             Verdict::Matches
+        } else {
+            self.sieve.verdict(&mut exchange, self.owners.as_ref())
         };
         let passes = verdict == Verdict::Matches;
         if passes && self.wanted.take() && self.exchanges {

@@ -15,7 +15,7 @@ pub(crate) struct FilterArgs {
     /// What is not known is null; has(timing.total_us) asks whether something is known. An exchange
     /// without what EXPR asks for is left out, and counted apart. header(request, "user-agent") is
     /// the value of a header field in any case. See docs/filters.md.
-    #[arg(long = "where", value_name = "EXPR", value_parser = compile)]
+    #[arg(long = "where", allow_hyphen_values = true, value_name = "EXPR", value_parser = compile)]
     pub(crate) expression: Option<Filter>,
     /// Only exchanges with a body of such a media type, in the request or in the response: a type or
     /// a pattern as in 'audio/*'; may be given several times, or as a list between commas
@@ -35,7 +35,7 @@ impl FilterArgs {
             ));
         }
         let is_kept = common.http.bodies.is_some() || common.verbose >= 2;
-        if needs.content && !needs.forms && !is_kept {
+        if needs.content && !is_kept {
             return Err(wrong(
                 "the expression of --where asks for what bodies hold: add --bodies\n",
             ));

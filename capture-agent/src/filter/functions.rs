@@ -25,7 +25,9 @@ pub(super) const PURSE_NAME: &str = "@purse";
 /// Longest text that is put together: an expression of 4 KiB could make gigabytes of a body.
 const LONGEST_TEXT: usize = 1 << 20;
 /// Bytes of memory that a compiled regular expression may take, and as much again to run it.
-const REGEX_BYTES: usize = 1 << 20;
+const REGEX_BYTES: usize = 1 << 17;
+/// What it may remember of what it has met: less makes it slow.
+const DFA_BYTES: usize = 1 << 20;
 /// Work on one exchange that is left to lists, in nodes of the expression, each of which takes the
 /// interpreter some 100 ns: past that it is undecided.
 const WORK: u64 = 500_000;
@@ -43,7 +45,7 @@ impl Pattern {
     /// Compiles it.
     pub(super) fn new(text: &str) -> Result<Self, regex::Error> {
         let mut builder = RegexBuilder::new(text);
-        builder.size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build().map(Self)
+        builder.size_limit(REGEX_BYTES).dfa_size_limit(DFA_BYTES).build().map(Self)
     }
 
     pub(super) fn as_str(&self) -> &str {

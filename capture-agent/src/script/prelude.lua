@@ -10,9 +10,11 @@ local raw = {
   close = coroutine.close,
   collectgarbage = collectgarbage,
   create = coroutine.create,
+  insert = table.insert,
   load = load,
   move = table.move,
   pcall = pcall,
+  remove = table.remove,
   rep = string.rep,
   resume = coroutine.resume,
   setmetatable = setmetatable,
@@ -106,6 +108,16 @@ function table.move(from, first, last, ...)
     error("too many elements to move", 2)
   end
   return raw.move(from, first, last, ...)
+end
+
+-- Nor how far these go, where a table says itself how long it is.
+for name in pairs { insert = true, remove = true } do
+  table[name] = function(list, ...)
+    if type(list) == "table" and #list >= most_moved then
+      error("too many elements to move", 2)
+    end
+    return raw[name](list, ...)
+  end
 end
 
 -- The agent sees to the garbage.

@@ -168,7 +168,8 @@ pub(super) struct SegmentsRecord {
 }
 
 /// Flows: `opened` is the sum of `active` and all of `closed`; the latter are summed up by
-/// `dropped`, `unwanted` and what each output has written, as `exchanges.outputs` says.
+/// `dropped`, `unwanted` and what each output has written, left out or lost, as `exchanges.outputs`
+/// says.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct FlowsRecord {
     opened: u64,
@@ -191,8 +192,8 @@ pub(super) struct ClosedRecord {
     end: u64,
 }
 
-/// Exchanges: `made` is the sum of `dropped`, `unwanted`, `filtered`, what each output has written
-/// and what was `left_out` there.
+/// Exchanges: `made` is the sum of `dropped`, `unwanted`, `filtered`, what each output has written,
+/// and what was `left_out` or `lost` there.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ExchangesRecord<'a> {
     made: u64,
@@ -209,7 +210,7 @@ pub(super) struct ExchangesRecord<'a> {
 }
 
 /// Messages of WebSockets: `made` is the sum of `dropped`, `unwanted` and what each output has
-/// written, as `exchanges.outputs` says.
+/// written, left out or lost, as `exchanges.outputs` says.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct MessagesRecord {
     made: u64,
