@@ -35,8 +35,14 @@ fn assert_complains(command: &mut Command, code: i32, words: &[&str]) {
 #[test]
 fn an_interface_that_is_not_there() {
     let host = Namespace::alone();
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let old = folder.path().join("old.jsonl");
+    fs::write(&old, "old").expect("file can be written");
     let command = &mut live::command(&host, "run --iface nosuch0");
+    command.arg("--output").arg(&old);
     assert_complains(command, FAILURE, &["'nosuch0'", "lo"]);
+    // A capture that never began writes over nothing.
+    assert_eq!(fs::read(&old).expect("it is there"), b"old");
 }
 
 #[test]

@@ -326,6 +326,31 @@ fn what_is_filtered_out_is_in_the_ledger() {
 }
 
 #[test]
+fn filters_decide_whatever_is_shown() {
+    let file = capture();
+    let args = ["--where", "response.status >= 500", "--events", "stats", "--format", "jsonl"];
+    let ledger = Agent::read(file.path()).args(args).run().json_lines()[0]["exchanges"].take();
+    let number = |name: &str| ledger[name].as_u64().unwrap();
+    assert_eq!((number("made"), number("filtered"), number("unwanted")), (5, 3, 2));
+    let none = ["--where", "false", "--count", "1", "--events", "stats", "--format", "jsonl"];
+    let ledger = Agent::read(file.path()).args(none).run().json_lines()[0]["exchanges"].take();
+    assert_eq!(ledger["made"], 5, "no exchange counts: {ledger}");
+}
+
+#[test]
+fn contents_are_asked_for_beside_forms_too() {
+    let asks = "request.body.form == null && response.body.text.contains('a')";
+    let file = capture();
+    let read = |more: &[&str]| {
+        Agent::read(file.path()).args(["--forms", "--where", asks]).args(more).run()
+    };
+    read(&[]).assert_fails(2, "add --bodies");
+    assert_eq!(read(&["--bodies"]).status, Some(0));
+    let negative = Agent::read(file.path()).args(["--where", "-1 < index"]).run();
+    assert_eq!(negative.status, Some(0), "{negative:?}");
+}
+
+#[test]
 fn a_count_is_of_those_that_pass() {
     let (targets, ledger, _) = shown(&["--where", "response.status < 500", "--count", "2"]);
     assert_eq!(targets, ["/0", "/2"]);

@@ -29,6 +29,8 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 /// Runs `run`.
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
+    // Before any file is made anew.
+    LiveSource::check(&args.netns, &args.iface)?;
     let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
     let config = config(args, outputs.takes());
     let recording = record::open(&args.common, Clock::Wall, control.stop())?;

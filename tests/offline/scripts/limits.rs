@@ -52,6 +52,21 @@ fn nothing_goes_on_for_ever() {
 }
 
 #[test]
+fn a_table_that_says_it_is_endless_ends_the_script() {
+    let scene = Scene::of_exchanges(1);
+    for call in ["table.remove(t, 1)", "table.insert(t, 1, 2)"] {
+        let script = format!(
+            "local t = setmetatable({{}}, {{__len = function() return 1 << 40 end}})
+             function exchange(e) {call} end"
+        );
+        scene.run(&script, "").assert_fails(1, "too many elements to move");
+    }
+    let script = "local t = {1, 2} function exchange(e) table.insert(t, 3) table.insert(t, 1, 0)
+                  table.remove(t) print(table.remove(t, 1), #t) end";
+    assert_eq!(scene.prints(script, ""), "0\t2\n");
+}
+
+#[test]
 fn each_call_has_all_its_steps() {
     let scene = Scene::of_exchanges(50);
     let script = "local n = 0 function exchange(e) for i = 1, 10000 do n = n + 1 end end

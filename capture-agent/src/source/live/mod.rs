@@ -52,6 +52,7 @@ pub use self::ring::RingReader;
 pub use self::sensor::Sensor;
 
 use self::counters::KernelCounters;
+use self::monitor::Monitor;
 use self::site::{Opening, Site};
 use super::Packets;
 use crate::selection::Selection;
@@ -122,6 +123,21 @@ pub struct LiveSource {
 }
 
 impl LiveSource {
+    /// Tells what is wrong with the namespaces, the interfaces and the process's privileges, as far as
+    /// that is seen without entering or loading anything.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check(netns: &[String], ifaces: &[IfacePattern]) -> Result<(), LiveError> {
+        Namespace::find(netns)?;
+        if netns.is_empty() {
+            let monitor = Monitor::new().map_err(LiveError::Interfaces)?;
+            let all = monitor.list().map_err(LiveError::Interfaces)?;
+            iface::named(ifaces, &all)?;
+        }
+        privilege::check()
+    }
+
     /// Loads the kernel half and attaches it; segments come from the readers from now on. Both
     /// directions of a flow come from the same one, and each has segments of one network namespace
     /// alone.
