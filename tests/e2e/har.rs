@@ -76,7 +76,8 @@ fn browse(namespace: &Namespace, url: &str, har: Option<&Path>) -> Value {
 /// An agent that writes to a HAR file until it is stopped.
 fn capture(namespace: &Namespace, folder: &TempDir, options: &str) -> (Agent, PathBuf) {
     let har = folder.path().join("page.har");
-    let options = format!("--iface eth0 --bodies=8MiB {options} --output {}", har.display());
+    let options =
+        format!("--iface eth0 --workers 1 --bodies=8MiB {options} --output {}", har.display());
     (Agent::run(namespace, &options), har)
 }
 
