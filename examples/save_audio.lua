@@ -4,7 +4,8 @@
 --   capture-agent read capture.pcap --bodies=100MiB --script-dir . --script examples/save_audio.lua
 --
 -- --bodies says how much of a body is kept, --script-dir where the file goes. Its name is the
--- exchange's own, so nothing is ever written over.
+-- exchange's own, so nothing is ever written over: read a second time, the same capture ends with
+-- an error that says that the file exists.
 
 local extensions = {
   ["audio/aac"] = "aac",
