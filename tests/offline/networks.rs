@@ -83,24 +83,30 @@ fn end(addr: SocketAddr) -> Endpoint {
 }
 
 /// What can be known at best of what one end said: each byte that passed the tap before its
-/// receiver's acknowledgement did.
+/// receiver's acknowledgement did. Where that tells of one byte more than all that was seen, and
+/// nothing else tells that it is no FIN, it may still pass.
 fn knowable(tapped: &Tapped, who: usize) -> Vec<Heard> {
     let addr = [tapped.client, tapped.server][who];
     let said = &tapped.said[who];
     let mut known: BTreeMap<u32, bool> = BTreeMap::new();
-    let mut acknowledged = 0;
+    let (mut acknowledged, mut fin_seen) = (0, false);
     for Seen { tcp, .. } in &tapped.seen {
         if tcp.src == addr {
             let first = tcp.seq.wrapping_sub(tapped.isn[who]).max(1) - 1;
             for at in first..first + tcp.payload.len() as u32 {
-                known.entry(at).or_insert(at >= acknowledged);
+                known.entry(at).or_insert(true);
             }
+            fin_seen |= tcp.flags & FIN != 0;
         } else if tcp.flags & ACK != 0 {
             let ack = tcp.ack.wrapping_sub(tapped.isn[who]).max(1) - 1;
-            acknowledged = acknowledged.max(ack.min(said.len() as u32));
-            for at in 0..acknowledged {
-                known.entry(at).or_insert(false);
-            }
+            acknowledged = acknowledged.max(ack);
+        }
+        let mut missed = (0..acknowledged).filter(|at| !known.contains_key(at));
+        let may_be_fin = missed.next().is_some_and(|first| first + 1 == acknowledged)
+            && !fin_seen
+            && known.range(acknowledged..).next().is_none();
+        for at in 0..acknowledged - u32::from(may_be_fin) {
+            known.entry(at).or_insert(false);
         }
     }
     let byte = |(at, byte): (usize, &u8)| {
