@@ -4,7 +4,7 @@ use std::io;
 
 use anyhow::Context as _;
 use capture_agent::event::Recorded;
-use capture_agent::output::recording::{self, Ended, Recorder, Recording, Taken, Writer};
+use capture_agent::output::recording::{self, Outcome, Recorder, Recording, Taken, Writer};
 use capture_agent::output::{Clock, OutputError, Stop};
 
 use crate::cli::CommonArgs;
@@ -71,17 +71,21 @@ impl Record {
         Recorded { output: self.output.clone(), segments, dropped, failed }
     }
 
-    /// What became of them once the recorders, which have taken that much, are gone; `ended` is how
-    /// a recorder without a thread did.
-    pub(super) fn end(self, taken: Taken, ended: Option<Ended>) -> (Recorded, anyhow::Result<()>) {
-        let nothing = Ended { written: 0, failed: 0, result: Ok(()) };
-        let ended = self.writer.map(Writer::join).or(ended).unwrap_or(nothing);
+    /// What became of them once the recorders, which have taken that much, are gone; `alone` is what came
+    /// of a recorder without a thread.
+    pub(super) fn end(
+        self,
+        taken: Taken,
+        alone: Option<Outcome>,
+    ) -> (Recorded, anyhow::Result<()>) {
+        let nothing = Outcome { written: 0, failed: 0, result: Ok(()) };
+        let outcome = self.writer.map(Writer::join).or(alone).unwrap_or(nothing);
         let recorded = Recorded {
             output: self.output,
-            segments: ended.written,
+            segments: outcome.written,
             dropped: taken.dropped,
-            failed: taken.failed + ended.failed,
+            failed: taken.failed + outcome.failed,
         };
-        (recorded, ended.result.context("the recording is not whole"))
+        (recorded, outcome.result.context("the recording is not whole"))
     }
 }

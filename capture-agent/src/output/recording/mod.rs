@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use super::OutputError;
 
-/// A recording that has ended.
+/// What came of a recording, once it has ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct Outcome {
     /// Segments that are in the file.
     pub written: u64,
     /// Segments that came when it could not be written any more.
@@ -41,25 +41,25 @@ struct Keeper {
     recording: Option<Recording>,
     /// Is told at once when it has.
     on_failure: fn(&OutputError),
-    ended: Ended,
+    outcome: Outcome,
 }
 
 impl Keeper {
     fn new(recording: Recording, on_failure: fn(&OutputError)) -> Self {
-        let ended = Ended { written: 0, failed: 0, result: Ok(()) };
-        Self { recording: Some(recording), on_failure, ended }
+        let outcome = Outcome { written: 0, failed: 0, result: Ok(()) };
+        Self { recording: Some(recording), on_failure, outcome }
     }
 
     /// Writes a parcel; returns whether more can be written.
     fn take(&mut self, parcel: &mut parcel::Parcel) -> bool {
         let segments = parcel.segments();
         match self.recording.as_mut().map(|recording| recording.write(parcel)) {
-            Some(Ok(())) => self.ended.written += segments,
+            Some(Ok(())) => self.outcome.written += segments,
             Some(Err(error)) => {
-                self.ended.failed += segments;
+                self.outcome.failed += segments;
                 self.fail(error);
             }
-            None => self.ended.failed += segments,
+            None => self.outcome.failed += segments,
         }
         self.recording.is_some()
     }
@@ -68,9 +68,9 @@ impl Keeper {
         (self.on_failure)(&error);
         // What was only gathered never came to the file.
         let gathered = self.recording.take().map_or(0, |recording| recording.gathered_segments());
-        self.ended.written -= gathered;
-        self.ended.failed += gathered;
-        self.ended.result = Err(error);
+        self.outcome.written -= gathered;
+        self.outcome.failed += gathered;
+        self.outcome.result = Err(error);
     }
 
     /// Hands what was written to the system.
@@ -84,10 +84,10 @@ impl Keeper {
         }
     }
 
-    fn end(mut self) -> Ended {
+    fn end(mut self) -> Outcome {
         if let Some(Err(error)) = self.recording.as_mut().map(Recording::finish) {
             self.fail(error);
         }
-        self.ended
+        self.outcome
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt, io};
 
 use super::parcel::Parcel;
 use super::recorder::Recorder;
-use super::{Ended, Keeper, Recording};
+use super::{Keeper, Outcome, Recording};
 use crate::output::OutputError;
 
 /// Bytes in the queue at most where it never pushes back: what a disk that pauses for a moment
@@ -113,7 +113,7 @@ impl Room {
 }
 
 /// The thread that writes a recording.
-pub struct Writer(JoinHandle<Ended>);
+pub struct Writer(JoinHandle<Outcome>);
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,7 +124,7 @@ impl fmt::Debug for Writer {
 impl Writer {
     /// What it has done, once all recorders are gone.
     #[must_use]
-    pub fn join(self) -> Ended {
+    pub fn join(self) -> Outcome {
         self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
@@ -166,7 +166,7 @@ impl Drop for Closes {
     }
 }
 
-fn write_all(mut keeper: Keeper, receiver: &Receiver<Parcel>, room: &Room) -> Ended {
+fn write_all(mut keeper: Keeper, receiver: &Receiver<Parcel>, room: &Room) -> Outcome {
     loop {
         let mut parcel = match receiver.try_recv() {
             Ok(parcel) => parcel,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::parcel::{Names, Parcel};
 use super::queue::{Queue, Sent};
-use super::{Ended, Keeper, Recording};
+use super::{Keeper, Outcome, Recording};
 use crate::output::OutputError;
 use crate::segment::{IfaceId, Interface, Segment};
 use crate::source::Item;
@@ -166,7 +166,7 @@ impl Recorder {
 
     /// Nothing more comes. What became of the recording, unless a thread knows.
     #[must_use]
-    pub fn end(mut self) -> Option<Ended> {
+    pub fn end(mut self) -> Option<Outcome> {
         self.flush();
         match self.way {
             Way::Here(keeper) => Some(keeper.end()),
