@@ -1,5 +1,6 @@
 //! Arguments.
 
+mod color;
 mod engine;
 mod files;
 mod filter;
@@ -19,6 +20,7 @@ use capture_agent::selection::{HostNet, PortSet, Sample};
 use capture_agent::source::live::{HookChoice, IfacePattern, KernelLogLevel, TcAttach};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use color::ColorArg;
 pub(crate) use engine::EngineArgs;
 pub(crate) use filter::FilterArgs;
 pub(crate) use http::HttpArgs;
@@ -33,6 +35,12 @@ pub(crate) use single::{FlowsArgs, FlowsFormat, FollowArgs, Pick, SideArg, Singl
 #[derive(Debug, Parser)]
 #[command(name = "capture-agent", version, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// When there is colour
+    ///
+    /// auto: on terminals that have it, unless NO_COLOR, CLICOLOR=0 or TERM=dumb says otherwise;
+    /// CLICOLOR_FORCE=1 has it elsewhere too. Files never have it.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorArg,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -5,6 +5,7 @@ mod cli;
 
 use std::process::ExitCode;
 
+use capture_agent::output::terminal::Colour;
 use capture_agent::script::ScriptError;
 use capture_agent::source::live::LiveError;
 use clap::Parser;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let cli = Cli::parse();
+    Colour::from(cli.color).choose();
     if let Err(error) = cli.check() {
         error.exit();
     }

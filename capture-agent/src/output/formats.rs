@@ -4,7 +4,8 @@ use std::io;
 use std::ops::Range;
 
 use super::pcapng::rebuilt::Rebuilt;
-use super::{Verbosity, har, jsonl, style, text};
+use super::terminal::{Screen, Stream};
+use super::{Verbosity, har, jsonl, text};
 use crate::event::Event;
 
 /// Longest room that is kept for what comes next: one large body shall not hold it for ever.
@@ -28,7 +29,8 @@ impl Formatter {
     pub(super) fn new(format: super::Format, verbosity: Verbosity, is_stdout: bool) -> Self {
         match format {
             super::Format::Text => {
-                Self::Text(text::Text::new(verbosity, is_stdout && style::is_wanted()))
+                let screen = if is_stdout { Screen::of(Stream::Stdout) } else { Screen::FILE };
+                Self::Text(text::Text::new(verbosity, screen))
             }
             super::Format::Jsonl => Self::Jsonl,
             super::Format::Har => Self::Har,

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 
+use super::Screen;
 use super::escape::{visible, visible_lines};
-use super::style;
+use super::style::{self, Style};
 use super::time::time_of_day;
 use crate::event::{End, Event, Exchange, FlowSummary, Owner, Stats, WebSocketMessage};
 use crate::flow::{CloseReason, Direction};
@@ -30,13 +31,13 @@ pub enum Verbosity {
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     verbosity: Verbosity,
-    colour: bool,
+    screen: Screen,
     zone: TimeZone,
 }
 
 impl Text {
-    pub(super) fn new(verbosity: Verbosity, colour: bool) -> Self {
-        Self { verbosity, colour, zone: TimeZone::system() }
+    pub(super) fn new(verbosity: Verbosity, screen: Screen) -> Self {
+        Self { verbosity, screen, zone: TimeZone::system() }
     }
 
     pub(super) fn write(&self, event: &Event, writer: &mut impl Write) -> io::Result<()> {
@@ -202,12 +203,12 @@ impl Text {
         writeln!(writer, "{time}  {}", super::summary::line(stats))
     }
 
-    fn styled(&self, style: &str, text: &str) -> String {
-        style::styled(self.colour, style, text)
+    fn styled(&self, style: Style, text: &str) -> String {
+        self.screen.styled(style, text)
     }
 }
 
-const fn status_style(status: u16) -> &'static str {
+const fn status_style(status: u16) -> Style {
     match status {
         0..=299 => style::GREEN,
         300..=399 => style::CYAN,

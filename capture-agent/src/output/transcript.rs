@@ -6,8 +6,9 @@
 use std::io::{self, BufWriter, Stdout, Write};
 
 use super::escape::visible_lines;
-use super::style::{self, styled};
+use super::style::{self, Style};
 use super::summary::counted;
+use super::terminal::{Screen, Stream};
 use super::text;
 use crate::flow::{CloseReason, Direction};
 use crate::listener::{Data, FlowView};
@@ -28,7 +29,7 @@ pub enum Form {
 #[derive(Debug)]
 pub struct Transcript<W> {
     form: Form,
-    colour: bool,
+    screen: Screen,
     writer: W,
     /// Who was said to be the client and the server.
     introduced: Option<(Endpoint, Endpoint)>,
@@ -47,17 +48,17 @@ struct Line {
 }
 
 impl Transcript<BufWriter<Stdout>> {
-    /// Writes to standard output, in colour on a terminal.
+    /// Writes to standard output, as it can be shown there.
     #[must_use]
     pub fn to_stdout(form: Form) -> Self {
-        Self::new(form, style::is_wanted(), BufWriter::new(io::stdout()))
+        Self::new(form, Screen::of(Stream::Stdout), BufWriter::new(io::stdout()))
     }
 }
 
 impl<W: Write> Transcript<W> {
     /// Writes to `writer`.
-    pub fn new(form: Form, colour: bool, writer: W) -> Self {
-        Self { form, colour, writer, introduced: None, line: Line::default() }
+    pub fn new(form: Form, screen: Screen, writer: W) -> Self {
+        Self { form, screen, writer, introduced: None, line: Line::default() }
     }
 
     /// Something was said.
@@ -92,7 +93,7 @@ impl<W: Write> Transcript<W> {
         };
         self.end_line()?;
         let note = format!("[{who}: {} not seen]", counted(len, "byte"));
-        writeln!(self.writer, "{indent}{}", styled(self.colour, style::YELLOW, &note))
+        writeln!(self.writer, "{indent}{}", self.screen.styled(style::YELLOW, &note))
     }
 
     /// The flow has ended.
@@ -106,7 +107,7 @@ impl<W: Write> Transcript<W> {
         }
         self.end_line()?;
         let note = format!("[{}]", text::closed(reason));
-        writeln!(self.writer, "{}", styled(self.colour, style::DIM, &note))
+        writeln!(self.writer, "{}", self.screen.styled(style::DIM, &note))
     }
 
     /// Hands everything to the system.
@@ -125,8 +126,9 @@ impl<W: Write> Transcript<W> {
         }
         self.end_line()?;
         self.introduced = ends;
-        let line = format!("stream {}  {} → {}", flow.number, flow.client, flow.server);
-        writeln!(self.writer, "{}", styled(self.colour, style::DIM, &line))
+        let arrow = self.screen.arrow();
+        let line = format!("stream {}  {} {arrow} {}", flow.number, flow.client, flow.server);
+        writeln!(self.writer, "{}", self.screen.styled(style::DIM, &line))
     }
 
     fn text(&mut self, direction: Direction, bytes: &[u8]) -> io::Result<()> {
@@ -150,10 +152,10 @@ impl<W: Write> Transcript<W> {
             Direction::ToClient => ("< ", SERVER_STYLE),
         };
         let mark = if self.line.begun { "" } else { mark };
-        let shown = format!("{mark}{}", visible_lines(text));
+        let shown = format!("{mark}{}", self.screen.shown(visible_lines(text)));
         let end = if ends { "\n" } else { "" };
         self.line.begun = !ends;
-        write!(self.writer, "{}{end}", styled(self.colour, style, &shown))
+        write!(self.writer, "{}{end}", self.screen.styled(style, &shown))
     }
 
     /// Ends the line that is on its way, if there is one.
@@ -178,14 +180,14 @@ impl<W: Write> Transcript<W> {
         };
         for (offset, row) in (data.offset..).step_by(ROW_BYTES).zip(data.bytes.chunks(ROW_BYTES)) {
             let line = hex_row(offset, row);
-            writeln!(self.writer, "{indent}{}", styled(self.colour, style, &line))?;
+            writeln!(self.writer, "{indent}{}", self.screen.styled(style, &line))?;
         }
         Ok(())
     }
 }
 
-const CLIENT_STYLE: &str = style::CYAN;
-const SERVER_STYLE: &str = style::GREEN;
+const CLIENT_STYLE: Style = style::CYAN;
+const SERVER_STYLE: Style = style::GREEN;
 const SERVER_INDENT: &str = "    ";
 
 /// Bytes in a line of hexadecimal.
@@ -232,8 +234,9 @@ mod tests {
         now: Timestamp(0),
     };
 
-    fn transcript(form: Form, colour: bool, said: &[(Direction, &[u8])]) -> String {
-        let mut transcript = Transcript::new(form, colour, Vec::new());
+    fn transcript(form: Form, has_colour: bool, said: &[(Direction, &[u8])]) -> String {
+        let screen = Screen::fixed(80, has_colour, true);
+        let mut transcript = Transcript::new(form, screen, Vec::new());
         let mut offsets = [0, 0];
         for (direction, bytes) in said {
             let at = &mut offsets[*direction as usize];
@@ -289,7 +292,7 @@ mod tests {
 
     #[test]
     fn who_is_who_is_said_again_when_it_turns_out_otherwise() {
-        let mut transcript = Transcript::new(Form::Text, false, Vec::new());
+        let mut transcript = Transcript::new(Form::Text, Screen::FILE, Vec::new());
         let data = Data { offset: 0, bytes: b"x", time: Timestamp(0) };
         transcript.data(&FLOW, ToServer, data).unwrap();
         let turned = FlowView { client: FLOW.server, server: FLOW.client, ..FLOW };

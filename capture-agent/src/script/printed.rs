@@ -1,11 +1,12 @@
 //! What a script prints: gathered, written to standard output, counted.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlua::Error;
 
 use crate::notation::escape::visible_lines;
+use crate::output::terminal::{Screen, Stream};
 use crate::output::{OutputError, Target};
 
 /// Bytes that are gathered before they are written.
@@ -27,7 +28,7 @@ struct Gathered {
 
 impl Printed {
     pub(super) fn new() -> Self {
-        let is_for_terminal = io::stdout().is_terminal();
+        let is_for_terminal = Screen::of(Stream::Stdout).is_terminal();
         Self(Arc::new(Mutex::new(Gathered { is_for_terminal, ..Gathered::default() })))
     }
 
