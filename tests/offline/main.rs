@@ -28,6 +28,7 @@ mod layers;
 mod left_out;
 mod listener;
 mod losses;
+mod metrics;
 mod networks;
 mod owner;
 mod payload;

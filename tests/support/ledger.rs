@@ -34,6 +34,10 @@ pub(crate) fn assert_balances(stats: &Value, is_last: bool) {
     let left_out = number(exchanges, "/dropped")
         + number(exchanges, "/unwanted")
         + number(exchanges, "/filtered");
+    let in_sum = number(exchanges, "/filtered") + number(exchanges, "/beyond_count");
+    for by in ["status", "method"] {
+        assert_eq!(exchanges["made"], in_sum + sum_but(&stats["http"][by], &[]), "{stats}");
+    }
     for output in exchanges["outputs"].as_array().expect("outputs") {
         assert_eq!(exchanges["made"], left_out + number(output, "/exchanges"), "{exchanges}");
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use capture_agent::engine::Engine;
-use capture_agent::event::{Dropped, EngineCounters, RawCounts, SourcePackets, Stats};
+use capture_agent::event::{
+    Dropped, EngineCounters, HttpCounters, RawCounts, SourcePackets, Stats,
+};
 use capture_agent::output::recording::{Recorder, Taken};
 use capture_agent::segment::Timestamp;
 use capture_ebpf::Governor;
@@ -16,6 +18,7 @@ use crate::cli::{CommonArgs, EventArg};
 pub(super) struct Tally {
     pub(super) now: Timestamp,
     engine: EngineCounters,
+    http: HttpCounters,
     dropped: Dropped,
     raw: RawCounts,
     /// What the engine's recorder has taken; nothing where there is none.
@@ -27,6 +30,7 @@ impl Tally {
         Self {
             now: engine.now(),
             engine: engine.counters(),
+            http: sink.http(),
             dropped: sink.dropped(),
             raw: sink.raw(),
             recorded: recorder.map(Recorder::taken).unwrap_or_default(),
@@ -37,6 +41,7 @@ impl Tally {
     pub(super) fn merge(&mut self, other: &Self) {
         self.now = self.now.max(other.now);
         self.engine.merge(&other.engine);
+        self.http.merge(&other.http);
         self.dropped.merge(&other.dropped);
         self.raw.merge(&other.raw);
         self.recorded.merge(&other.recorded);
@@ -44,8 +49,8 @@ impl Tally {
 
     /// The ledger as of now. What was written is added by the outputs when they come to it.
     pub(super) fn stats(self, packets: Vec<SourcePackets>, governors: Vec<Governor>) -> Stats {
-        let Self { now: time, engine, dropped, raw, .. } = self;
-        Stats { time, packets, governors, engine, dropped, raw, ..Stats::default() }
+        let Self { now: time, engine, http, dropped, raw, .. } = self;
+        Stats { time, packets, governors, engine, http, dropped, raw, ..Stats::default() }
     }
 }
 

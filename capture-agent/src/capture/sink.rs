@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use capture_agent::event::{
-    BodyKey, Content, Dropped, Event, Exchange, FlowData, FlowInfo, FlowSummary, News, RawCounts,
-    WebSocketMessage,
+    BodyKey, Content, Dropped, Event, Exchange, FlowData, FlowInfo, FlowSummary, HttpCounters,
+    News, RawCounts, WebSocketMessage,
 };
 use capture_agent::filter::Verdict;
 use capture_agent::flow::Direction;
@@ -117,6 +117,8 @@ pub(super) struct Sink<W> {
     wanted: Wanted,
     numbers: Numbers,
     unwanted: Dropped,
+    /// The exchanges that were asked for, shown or not.
+    http: HttpCounters,
     /// What was made for consumers alone.
     raw: RawCounts,
 }
@@ -185,6 +187,7 @@ impl<W: Way> Sink<W> {
             wanted: Wanted::new(args.count),
             numbers: Numbers { first: 0, step: 1 },
             unwanted: Dropped::default(),
+            http: HttpCounters::default(),
             raw: RawCounts::default(),
         }
     }
@@ -231,6 +234,11 @@ impl<W: Way> Sink<W> {
         let mut dropped = self.way.dropped();
         dropped.merge(&self.unwanted);
         dropped
+    }
+
+    /// The exchanges that were asked for, in sum.
+    pub(super) const fn http(&self) -> HttpCounters {
+        self.http
     }
 
     /// What was made for consumers alone.
@@ -315,11 +323,16 @@ impl<W: Way> Listener for Sink<W> {
             self.sieve.verdict(&mut exchange, self.owners.as_ref())
         };
         let passes = verdict == Verdict::Matches;
-        if passes && self.wanted.take() && self.exchanges {
+        let is_counted = passes && self.wanted.take();
+        if is_counted {
+            self.http.add(&exchange);
+        }
+        if is_counted && self.exchanges {
             return self.way.take(Event::Exchange(Box::new(exchange)));
         }
         let left_out = &mut self.unwanted;
         left_out.unwanted += u64::from(passes);
+        left_out.beyond_count += u64::from(passes && !is_counted);
         left_out.filtered += u64::from(!passes);
         left_out.undecided += u64::from(verdict == Verdict::Undecided);
         let server = exchange.flow.server;
@@ -414,8 +427,11 @@ mod tests {
         let workers: Vec<_> = workers.collect();
         let sinks: Vec<_> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
         let taken: usize = sinks.iter().map(|sink| sink.way.len()).sum();
+        let counted: u64 = sinks.iter().map(|sink| sink.http().sum()).sum();
+        let beyond: u64 = sinks.iter().map(|sink| sink.dropped().beyond_count).sum();
         let unwanted: u64 = sinks.iter().map(|sink| sink.dropped().unwanted).sum();
         assert_eq!((taken, unwanted), (777, 4_000 - 777));
+        assert_eq!((counted, beyond), (777, 4_000 - 777));
         assert!(wanted.is_full());
     }
 

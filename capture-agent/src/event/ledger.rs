@@ -16,6 +16,7 @@ pub use events::{Counts, Dropped, RawCounts};
 pub use outputs::{FilesWritten, Recorded, Written};
 pub use source::SourcePackets;
 
+use super::HttpCounters;
 use crate::segment::Timestamp;
 
 /// Flows whose owners were asked for.
@@ -37,6 +38,8 @@ pub struct Stats {
     pub governors: Vec<Governor>,
     /// What the engine made of it.
     pub engine: EngineCounters,
+    /// The exchanges of it that were asked for, in sum.
+    pub http: HttpCounters,
     /// What was left out on the way to the outputs.
     pub dropped: Dropped,
     /// What was made for consumers alone.
@@ -54,7 +57,7 @@ impl Stats {
     /// not fail; before it, what is on its way from source to outputs is still missing.
     #[must_use]
     pub fn imbalances(&self) -> Vec<String> {
-        let Self { packets, engine, dropped, raw: made, written, recorded, .. } = self;
+        let Self { packets, engine, http, dropped, raw: made, written, recorded, .. } = self;
         let mut sums = vec![
             (
                 "segments".to_owned(),
@@ -70,6 +73,8 @@ impl Stats {
                 engine.flows_active + engine.flows_closed.iter().sum::<u64>(),
             ),
         ];
+        let counted = http.sum() + dropped.filtered + dropped.beyond_count;
+        sums.push(("exchanges in sum".to_owned(), engine.exchanges, counted));
         let records = packets.iter().map(|source| source.packets.handed_over.records).sum();
         sums.push(("segments handed over".to_owned(), records, engine.segments));
         sums.extend(packets.iter().map(|SourcePackets { source, packets, .. }| {

@@ -5,6 +5,7 @@
 
 mod direct;
 mod from;
+mod http_counters;
 mod open_flow;
 pub(super) mod owner;
 mod parts;

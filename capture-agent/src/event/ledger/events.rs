@@ -15,6 +15,8 @@ pub struct Dropped {
     pub messages: u64,
     /// Exchanges that were not asked for.
     pub unwanted: u64,
+    /// Those of them that came when no more exchanges were asked for.
+    pub beyond_count: u64,
     /// Messages of WebSockets that were not asked for.
     pub unwanted_messages: u64,
     /// Flow summaries that were not asked for.
@@ -39,6 +41,7 @@ impl Dropped {
             flows,
             messages,
             unwanted,
+            beyond_count,
             unwanted_messages,
             unwanted_flows,
             raw,
@@ -53,6 +56,7 @@ impl Dropped {
         self.flows += flows;
         self.messages += messages;
         self.unwanted += unwanted;
+        self.beyond_count += beyond_count;
         self.unwanted_messages += unwanted_messages;
         self.unwanted_flows += unwanted_flows;
         self.raw.merge(raw);

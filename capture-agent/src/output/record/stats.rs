@@ -4,6 +4,7 @@ use capture_ebpf::{Governor, Verdict};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::http_counters::HttpRecord;
 use crate::event;
 use crate::output::time::Rfc3339;
 use crate::source::{HandedOver, Packets};
@@ -28,6 +29,7 @@ pub struct StatsRecord<'a> {
     elided_bytes: u64,
     flows: FlowsRecord,
     exchanges: ExchangesRecord<'a>,
+    http: HttpRecord,
     messages: MessagesRecord,
     /// Bodies that are saved as they come in; `null` where none are.
     content: Option<ContentRecord>,
@@ -201,6 +203,9 @@ pub(super) struct ExchangesRecord<'a> {
     dropped: u64,
     /// Beyond `--count`, or not among `--events`.
     unwanted: u64,
+    /// Those of them that came beyond `--count`: `made` is the sum of them, of `filtered`, and of what
+    /// `http` counts.
+    beyond_count: u64,
     /// Left out by `--where` or `--content-type`.
     filtered: u64,
     /// Those of them that the expression of `--where` has no value for: it asks for what was not
@@ -327,10 +332,12 @@ impl<'a> From<&'a event::Stats> for StatsRecord<'a> {
                 made: engine.exchanges,
                 dropped: stats.dropped.exchanges,
                 unwanted: stats.dropped.unwanted,
+                beyond_count: stats.dropped.beyond_count,
                 filtered: stats.dropped.filtered,
                 undecided: stats.dropped.undecided,
                 outputs: stats.written.iter().map(OutputRecord::from).collect(),
             },
+            http: HttpRecord::from(&stats.http),
             messages: MessagesRecord {
                 made: engine.messages,
                 dropped: stats.dropped.messages,

@@ -1,0 +1,82 @@
+//! What is counted of exchanges in sum: by class, by method, and how long they took.
+
+use serde_json::{Value, json};
+
+use crate::support::agent::Agent;
+use crate::support::pcap::{Conversation, Tcp, pcap_of};
+
+/// One exchange of each kind that is told apart.
+const KINDS: [(&str, &str); 8] = [
+    ("GET", "200"),
+    ("GET", "304"),
+    ("POST", "404"),
+    ("PATCH", "503"),
+    ("PURGE", "799"),
+    ("get", "200"),
+    ("GET", ""),
+    ("", "204"),
+];
+
+fn exchange(port: usize, method: &str, status: &str) -> Vec<Tcp> {
+    let mut conversation = Conversation::new(&format!("10.0.0.5:{port}"), "10.0.0.1:80").open();
+    if !method.is_empty() {
+        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let request = format!("{method} /a HTTP/1.1\r\nHost: h\r\n{length}\r\n");
+        conversation = conversation.client_sends(request.as_bytes());
+    }
+    if !status.is_empty() {
+        let response = format!("HTTP/1.1 {status} R\r\nContent-Length: 0\r\n\r\n");
+        conversation = conversation.server_sends(response.as_bytes());
+    }
+    conversation.close().segments()
+}
+
+/// The last ledger of what is read with `arguments`.
+fn ledger(arguments: &[&str]) -> Value {
+    let kinds = (50_001..).zip(KINDS);
+    let segments: Vec<_> =
+        kinds.flat_map(|(port, (method, status))| exchange(port, method, status)).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pcap_of(&segments)).unwrap();
+    let output = Agent::read(file.path()).args(["--format", "jsonl"]).args(arguments).run();
+    assert_eq!(output.status, Some(0), "{output:?}");
+    // That it balances, these exchanges included, was seen to.
+    output.json_lines().pop().unwrap()
+}
+
+/// The counters of an object that are not 0.
+fn counted(counters: &Value) -> Value {
+    let counters = counters.as_object().unwrap().clone().into_iter();
+    Value::Object(counters.filter(|(_, count)| *count != 0).collect())
+}
+
+#[test]
+fn exchanges_are_counted_by_class_and_method() {
+    let ledger = ledger(&["--events", "exchange,stats"]);
+    let classes = json!({"2xx": 3, "3xx": 1, "4xx": 1, "5xx": 1, "other": 1, "none": 1});
+    assert_eq!(counted(&ledger["http"]["status"]), classes);
+    let methods = json!({"GET": 3, "POST": 1, "PATCH": 1, "other": 2, "none": 1});
+    assert_eq!(counted(&ledger["http"]["method"]), methods);
+    // Of two of them one end is not known.
+    for span in ["total", "wait"] {
+        let histogram = &ledger["http"][span];
+        assert_eq!(histogram["count"], 6, "{histogram}");
+        let buckets = histogram["buckets"].as_array().unwrap();
+        let sum: u64 = buckets.iter().map(|bucket| bucket["count"].as_u64().unwrap()).sum();
+        assert_eq!(sum, 6, "{histogram}");
+        assert_eq!(buckets.last().unwrap()["le_us"], Value::Null);
+    }
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_counted_and_what_is_not_shown_is() {
+    let filtered = ledger(&["--events", "exchange,stats", "--where", "response.status >= 400"]);
+    let classes = json!({"4xx": 1, "5xx": 1, "other": 1});
+    assert_eq!(counted(&filtered["http"]["status"]), classes);
+    let first = ledger(&["--events", "exchange,stats", "--count", "2"]);
+    assert_eq!(counted(&first["http"]["method"]), json!({"GET": 2}));
+    let unseen = ledger(&["--events", "stats"]);
+    assert_eq!(unseen["exchanges"]["unwanted"], KINDS.len());
+    assert_eq!(unseen["exchanges"]["beyond_count"], 0);
+    assert_eq!(counted(&unseen["http"]["status"])["2xx"], 3);
+}
