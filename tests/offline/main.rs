@@ -32,6 +32,7 @@ mod metrics;
 mod networks;
 mod owner;
 mod payload;
+mod pipes;
 mod privacy;
 mod rebuilt;
 mod record;

@@ -10,6 +10,7 @@ pub(crate) mod network;
 pub(crate) mod packets;
 pub(crate) mod pcap;
 pub(crate) mod peers;
+pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod show;
 pub(crate) mod wait;

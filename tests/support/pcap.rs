@@ -93,6 +93,7 @@ pub(crate) fn ethernet(tags: &[(u16, u16)], packet: &[u8]) -> Vec<u8> {
 }
 
 /// Both directions of a TCP connection, segment by segment, in the order of the wire.
+#[derive(Clone)]
 pub(crate) struct Conversation {
     client: SocketAddr,
     server: SocketAddr,

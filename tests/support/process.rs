@@ -1,8 +1,9 @@
 //! Child processes whose output is read as it comes and that never outlive their test.
+#![allow(dead_code, reason = "each test target uses a part")]
 
 use std::io::Read;
 use std::mem;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -42,7 +43,18 @@ impl Process {
 
     /// Starts `command` with its standard output going to `stdout`.
     pub(crate) fn start_into(command: &mut Command, stdout: Stdio) -> Self {
-        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+        Self::spawn(command.stdin(Stdio::null()), stdout)
+    }
+
+    /// Starts `command` with its standard output kept, and its standard input to be written.
+    pub(crate) fn start_fed(command: &mut Command) -> (Self, ChildStdin) {
+        let mut process = Self::spawn(command.stdin(Stdio::piped()), Stdio::piped());
+        let stdin = process.child.stdin.take().expect("standard input is piped");
+        (process, stdin)
+    }
+
+    fn spawn(command: &mut Command, stdout: Stdio) -> Self {
+        command.stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = child.stdout.take().map(Tap::new);
         let stderr = Tap::new(child.stderr.take().expect("standard error is piped"));

@@ -2,7 +2,8 @@
 //!
 //! Invariants: the engine gets the same items as if it read the files itself, and can tell after
 //! each what happened to the packets up to it, however far the thread is; what was read ahead is
-//! bounded, so memory is too.
+//! bounded, so memory is too. What was read goes to the engine before more of it is waited for, and
+//! all of it does: once the agent is to end, it is the thread that reads no further.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,19 +33,22 @@ struct Block {
     payloads: Vec<u8>,
     /// Where an item is not all that happened since the one before it.
     marks: VecDeque<Mark>,
+    /// Whether more has to be waited for than what is here.
+    waits: bool,
     /// After the last item of all, and what ended them.
     over: Option<(Mark, Result<(), FileError>)>,
 }
 
 impl Block {
     fn is_full(&self) -> bool {
-        self.items.len() >= BLOCK_ITEMS || self.payloads.len() >= BLOCK_BYTES
+        self.items.len() >= BLOCK_ITEMS || self.payloads.len() >= BLOCK_BYTES || self.waits
     }
 
     fn clear(&mut self) {
         self.items.clear();
         self.payloads.clear();
         self.marks.clear();
+        self.waits = false;
     }
 }
 
@@ -73,6 +77,8 @@ pub(super) struct Ahead {
     block: Block,
     /// How many items of the block were had.
     items: usize,
+    /// Whether all that there is for now was had.
+    is_waiting: bool,
     verdicts: Verdicts,
     notes: Vec<String>,
 }
@@ -96,6 +102,7 @@ impl Ahead {
             is_open: false,
             block: Block::default(),
             items: 0,
+            is_waiting: false,
             verdicts: Verdicts::default(),
             notes: Vec::new(),
         })
@@ -111,6 +118,10 @@ impl Ahead {
             if let Some((mark, result)) = self.block.over.take() {
                 self.book(mark);
                 return result.map(|()| None);
+            }
+            if std::mem::take(&mut self.block.waits) {
+                self.is_waiting = true;
+                return Ok(None);
             }
             self.next_block();
         }
@@ -129,6 +140,15 @@ impl Ahead {
                 Item::Segment(Segment { payload, ..*segment })
             }
         }))
+    }
+
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// It is the next item that is waited for.
+    pub(super) const fn wait(&mut self) {
+        self.is_waiting = false;
     }
 
     pub(super) const fn verdicts(&self) -> Verdicts {
@@ -173,6 +193,10 @@ impl Reader {
     /// Reads until nothing is left, or nobody wants more.
     fn run(mut self, empty: &Receiver<Block>, filled: &SyncSender<Block>) {
         while let Ok(mut block) = empty.recv() {
+            if self.files.is_waiting() {
+                // What was read before is with the engine by now.
+                self.files.wait();
+            }
             while !block.is_full() && block.over.is_none() {
                 if let Err(over) = self.read(&mut block) {
                     block.over = Some((self.mark(&block), over));
@@ -195,9 +219,7 @@ impl Reader {
                 self.told.add(Verdict::HandedOver, 1);
                 Held::Segment(Segment { payload: &[], ..segment }, start..block.payloads.len())
             }
-            None => {
-                return if self.files.open_next().map_err(Err)? { Ok(()) } else { Err(Ok(())) };
-            }
+            None => return self.pause(block),
         };
         block.items.push(item);
         if self.files.verdicts() != self.told {
@@ -205,6 +227,13 @@ impl Reader {
             block.marks.push_back(mark);
         }
         Ok(())
+    }
+
+    /// There is no item: more has to be waited for, or the next file is to be read.
+    #[cold]
+    fn pause(&mut self, block: &mut Block) -> Result<(), Result<(), FileError>> {
+        block.waits = self.files.is_waiting();
+        if block.waits || self.files.open_next().map_err(Err)? { Ok(()) } else { Err(Ok(())) }
     }
 
     fn mark(&mut self, block: &Block) -> Mark {

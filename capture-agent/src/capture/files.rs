@@ -12,7 +12,7 @@ use capture_agent::source::file::{FileError, FileSource};
 use capture_agent::source::{Item, Verdicts};
 
 use super::ahead::Ahead;
-use super::control::{Control, Stop};
+use super::control::Control;
 use super::feed::{Feed, Files};
 use super::ledger::{Ledger, Tally};
 use super::record::{self, Record};
@@ -29,11 +29,12 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
     let recording = record::open(&args.common, Clock::Packets, control.stop())?;
     let selection = selection(&args.common, &args.taken.port);
-    let files = Files::new(args.files.clone(), selection, args.taken.verify_checksums);
+    let (paths, stop) = (args.files.clone(), control.stop());
+    let files = Files::new(paths, selection, args.taken.verify_checksums, stop);
     let engine = Engine::new(settings(&args.common, &args.taken.port));
     let division = Division::of(args.threads);
     let common = args.common.clone();
-    control.run(std::future::ready(Ok(())), move |stop| {
+    control.run(std::future::ready(Ok(())), move |_| {
         let has_thread = division.writers > 0;
         let recording = recording.map(|open| open.of_files(has_thread)).transpose()?;
         let (recorder, record) = recording.unzip();
@@ -48,7 +49,7 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
                 Sink::new(&common, writing(outputs, division)?).for_outputs(&asked)
             },
         };
-        reading.run(&common, &stop)
+        reading.run(&common)
     })
 }
 
@@ -77,9 +78,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(mut self, args: &CommonArgs, stop: &Stop) -> anyhow::Result<()> {
+    fn run(mut self, args: &CommonArgs) -> anyhow::Result<()> {
         // What a damaged file gave before the damage is still worth having.
-        let read = self.read_all(stop);
+        let read = self.read_all();
         for note in self.feed.notes() {
             eprintln!("{note}");
         }
@@ -97,14 +98,22 @@ impl Reading {
         read.map_err(Into::into)
     }
 
-    /// Reads to the end of the files, or until nothing more is wanted.
-    fn read_all(&mut self, stop: &Stop) -> Result<(), FileError> {
+    /// Reads to the end of the files, or until nothing more is wanted. That the agent is to end, the
+    /// feed knows.
+    fn read_all(&mut self) -> Result<(), FileError> {
         while self.feed.open_next()? {
             loop {
-                if self.sink.is_full() || self.sink.way.has_failed() || stop.is_set() {
+                if self.sink.is_full() || self.sink.way.has_failed() {
                     return Ok(());
                 }
-                let Some(item) = self.feed.next_item()? else { break };
+                let Some(item) = self.feed.next_item()? else {
+                    if !self.feed.is_waiting() {
+                        break;
+                    }
+                    self.hand_over();
+                    self.feed.wait();
+                    continue;
+                };
                 self.recorder.iter_mut().for_each(|recorder| recorder.item(&item));
                 match item {
                     Item::Interface(iface, name) => self.engine.name_interface(iface, name),
@@ -117,6 +126,12 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    /// Has outputs and recording write what they have: a pipe may be silent for long.
+    fn hand_over(&mut self) {
+        self.sink.way.flush();
+        self.recorder.iter_mut().for_each(Recorder::hand_over);
     }
 
     fn draw_up(&self) -> Stats {

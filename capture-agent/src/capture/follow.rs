@@ -164,4 +164,8 @@ impl Reader for Follower {
     fn has_enough(&self) -> bool {
         self.failed.is_some() || (self.is_gone && matches!(self.pick, Pick::Stream(_)))
     }
+
+    fn pause(&mut self) {
+        self.write(Transcript::flush);
+    }
 }

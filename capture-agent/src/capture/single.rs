@@ -4,16 +4,20 @@ use capture_agent::engine::Engine;
 use capture_agent::listener::Listener;
 use capture_agent::selection::{Sample, Selection};
 use capture_agent::source::Item;
-use capture_agent::source::file::{FileError, FileSource};
+use capture_agent::source::file::FileError;
 
 use super::control::Stop;
 use super::engine_settings;
+use super::feed::Files;
 use crate::cli::SingleArgs;
 
 /// Who listens to a file, until the end or until it has what it wants.
 pub(super) trait Reader: Listener {
     /// Whether nothing more is wanted.
     fn has_enough(&self) -> bool;
+
+    /// Nothing more comes for now: what it has is to be seen.
+    fn pause(&mut self) {}
 }
 
 /// How it went.
@@ -43,21 +47,26 @@ fn pump(
 ) -> Result<(), FileError> {
     let (ports, hosts) = (args.taken.port.clone(), args.host.clone());
     let selection = Selection { ports, hosts, sample: Sample::ALL };
-    let mut source =
-        FileSource::open(&args.file, selection)?.verify_checksums(args.taken.verify_checksums);
+    let files = vec![args.file.clone()];
+    let mut files = Files::new(files, selection, args.taken.verify_checksums, stop.clone());
+    files.open_next()?;
     let read = loop {
-        if reader.has_enough() || stop.is_set() {
+        if reader.has_enough() {
             break Ok(());
         }
-        match source.next_item() {
+        match files.next_item() {
             Err(error) => break Err(error),
-            Ok(None) => break Ok(()),
+            Ok(None) => {
+                if !files.is_waiting() {
+                    break Ok(());
+                }
+                reader.pause();
+                files.wait();
+            }
             Ok(Some(Item::Interface(iface, name))) => engine.name_interface(iface, name),
             Ok(Some(Item::Segment(segment))) => engine.segment(&segment, reader),
         }
     };
-    for link in source.unreadable_link_types() {
-        eprintln!("{}: packets of link type {link} were left out", args.file.display());
-    }
+    files.notes().iter().for_each(|note| eprintln!("{note}"));
     read
 }

@@ -45,6 +45,14 @@ impl Writing {
         }
     }
 
+    /// Has the outputs hand to the system what they have.
+    pub(super) fn flush(&mut self) {
+        match self {
+            Self::Here(direct) => direct.flush(),
+            Self::Relay(relay) => relay.flush(),
+        }
+    }
+
     /// Hands everything to the system; what the outputs have written until now, and what went
     /// wrong first.
     pub(super) fn end(self) -> relay::Written {
@@ -83,6 +91,12 @@ impl Direct {
     fn take(&mut self, event: Event) {
         if self.failed.is_none() {
             self.failed = self.outputs.write(event).err();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.outputs.flush().err();
         }
     }
 

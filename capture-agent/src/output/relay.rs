@@ -26,6 +26,8 @@ pub type Written = (Outputs, Result<(), OutputError>);
 /// What a thread is to do next.
 enum Leg {
     Write(Batch),
+    /// Hand everything to the system.
+    Flush,
     /// All is written: end with the outputs.
     End,
 }
@@ -79,6 +81,12 @@ impl Relay {
         }
     }
 
+    /// Has what was sent written, and handed to the system.
+    pub fn flush(&mut self) {
+        self.pass_on();
+        self.leg(Leg::Flush);
+    }
+
     /// Whether an output has failed; nothing more is written then.
     #[must_use]
     pub const fn has_failed(&self) -> bool {
@@ -125,6 +133,14 @@ fn run(
     loop {
         let batch = match todo.recv().ok()? {
             Leg::Write(batch) => batch,
+            Leg::Flush => {
+                let mut outputs = baton.recv().ok()?;
+                if let Err(error) = outputs.flush() {
+                    return Some(failed(outputs, error));
+                }
+                next.send(outputs).ok()?;
+                continue;
+            }
             Leg::End => {
                 let mut outputs = baton.recv().ok()?;
                 let finished = outputs.finish();
@@ -134,10 +150,14 @@ fn run(
         formats.prepare(&batch.events);
         let mut outputs = baton.recv().ok()?;
         if let Err(error) = outputs.write_prepared(batch.events, &formats) {
-            // One output that fails must not take from the others what they have.
-            let _ = outputs.finish();
-            return Some((outputs, Err(error)));
+            return Some(failed(outputs, error));
         }
         next.send(outputs).ok()?;
     }
+}
+
+/// One output that fails must not take from the others what they have.
+fn failed(mut outputs: Outputs, error: OutputError) -> Written {
+    let _ = outputs.finish();
+    (outputs, Err(error))
 }

@@ -151,6 +151,14 @@ impl Recorder {
         }
     }
 
+    /// Hands over what was taken, and has it handed to the system.
+    pub fn hand_over(&mut self) {
+        self.flush();
+        if let Way::Here(keeper) = &mut self.way {
+            keeper.flush();
+        }
+    }
+
     /// From now on waits for room: nothing is seen any more that could be missed meanwhile.
     pub fn wait_for_room(&mut self) {
         if let Way::Queue(queue) = &mut self.way {

@@ -110,6 +110,19 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// Whether it is none: nothing more is there yet.
+    pub(super) fn is_for_now(&self) -> bool {
+        matches!(self, Self::Read(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the capture ends too early, as that of a program does which is ended amid its work.
+    #[must_use]
+    pub const fn is_early_end(&self) -> bool {
+        matches!(self, Self::Empty(_) | Self::Cut { .. } | Self::PackedCut(_))
+    }
+}
+
 /// How a capture file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {

@@ -1,11 +1,16 @@
 //! From a path or a stream to the bytes of a capture: opens, recognises what is packed by its
 //! first bytes (RFC 1952, RFC 8878), and tells the formats apart.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Record;
 use super::error::{Packing, Problem};
@@ -14,7 +19,7 @@ use super::pcapng::{self, Pcapng};
 use super::window::Window;
 
 /// Bytes that tell what a stream is.
-const MAGIC_BYTES: usize = 4;
+pub(super) const MAGIC_BYTES: usize = 4;
 /// Bytes that are looked at to say what it is instead of a capture.
 const LOOK_BYTES: usize = 64;
 
@@ -49,25 +54,94 @@ impl Format {
     }
 }
 
+/// What a capture is called in errors.
+pub(super) fn name(path: &Path) -> String {
+    match path.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => path.to_string_lossy().into_owned(),
+    }
+}
+
+/// Opens what is at `path`, and waits for it where it comes as it is written.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Problem> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin()));
     }
-    let file = File::open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Problem::Missing,
-        ErrorKind::PermissionDenied => Problem::Denied,
-        _ => Problem::Read(error),
-    })?;
+    let file = File::open(path).map_err(cannot_open)?;
     if file.metadata().map_err(Problem::Read)?.is_dir() {
         return Err(Problem::Directory);
     }
     Ok(Box::new(file))
 }
 
-/// A window on what `reader` yields, unpacked if it is packed.
-pub(super) fn unpack(mut reader: Box<dyn Read + Send>) -> Result<Window, Problem> {
-    let mut magic = Vec::with_capacity(MAGIC_BYTES);
-    reader.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut magic).map_err(Problem::Read)?;
+fn cannot_open(error: io::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::NotFound => Problem::Missing,
+        ErrorKind::PermissionDenied => Problem::Denied,
+        _ => Problem::Read(error),
+    }
+}
+
+/// What was opened so that reading never waits.
+pub(super) struct Input {
+    pub(super) reader: Box<dyn Read + Send>,
+    /// Where it comes as it is written, that.
+    pub(super) pipe: Option<Pipe>,
+}
+
+/// Opens what is at `path` without waiting for who writes it.
+pub(super) fn open_ready(path: &Path) -> Result<Input, Problem> {
+    let file = if path == Path::new("-") {
+        io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(Problem::Read)?
+    } else {
+        let mut options = OpenOptions::new();
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            // A FIFO would wait for its writer.
+            options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        }
+        options.read(true).open(path).map_err(cannot_open)?
+    };
+    let kind = file.metadata().map_err(Problem::Read)?.file_type();
+    if kind.is_dir() {
+        return Err(Problem::Directory);
+    }
+    if kind.is_file() {
+        return Ok(Input { reader: Box::new(file), pipe: None });
+    }
+    let pipe = Pipe(Arc::new(file));
+    Ok(Input { reader: Box::new(pipe.clone()), pipe: Some(pipe) })
+}
+
+/// What comes as it is written: a pipe, a terminal, a socket. Where nothing is there, reading fails
+/// for now.
+#[derive(Clone)]
+pub(super) struct Pipe(Arc<File>);
+
+impl Pipe {
+    /// Waits until there is something, or the end, and no longer than this.
+    pub(super) fn wait(&self, patience: Duration) -> bool {
+        let patience = Timespec {
+            tv_sec: patience.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        let mut fds = [PollFd::new(&*self.0, PollFlags::IN)];
+        // What can't be waited for says why when it is read.
+        poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.wait(Duration::ZERO) {
+            (&*self.0).read(buffer)
+        } else {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+}
+
+/// A window on what `reader` yields after its first bytes, unpacked if those say that it is packed.
+pub(super) fn unpack(reader: Box<dyn Read + Send>, magic: Vec<u8>) -> Result<Window, Problem> {
     let packing = match magic.as_slice() {
         [0x1f, 0x8b, ..] => Some(Packing::Gzip),
         // A frame, or one that decoders skip, which parallel packers begin with.

@@ -20,6 +20,7 @@ mod input;
 mod interface;
 mod ip;
 mod link;
+mod opening;
 mod pcap;
 mod pcapng;
 mod plain;
@@ -27,19 +28,21 @@ pub(crate) mod recorded;
 mod tunnel;
 mod window;
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use capture_ebpf::Verdict;
 
 pub use error::{FileError, Packing, Problem};
 pub use link::LinkType;
+pub use opening::Opening;
 
 use self::fragments::{Datagram, Fragment, Fragments};
 use self::frame::{Frame, Search, TcpFrame};
-use self::input::Format;
+use self::input::{Format, Pipe};
 use self::ip::Ip;
 use self::recorded::Remark;
 use self::window::Window;
@@ -72,10 +75,21 @@ struct Packet {
     remark: Remark,
 }
 
+/// What a source is made of.
+struct Parts {
+    name: String,
+    selection: Selection,
+    pipe: Option<Pipe>,
+    window: Window,
+    format: Format,
+}
+
 /// Segments of a capture file.
 pub struct FileSource {
     name: String,
     selection: Selection,
+    /// What is waited for, where the capture comes as it is written.
+    pipe: Option<Pipe>,
     window: Window,
     format: Format,
     verify_checksums: bool,
@@ -94,10 +108,7 @@ impl FileSource {
     /// # Errors
     /// What cannot be read, and what is not a capture.
     pub fn open(path: &Path, selection: Selection) -> Result<Self, FileError> {
-        let name = match path.to_str() {
-            Some("-") => "standard input".to_owned(),
-            _ => path.to_string_lossy().into_owned(),
-        };
+        let name = input::name(path);
         match input::open(path) {
             Ok(reader) => Self::from_reader(reader, &name, selection),
             Err(problem) => Err(FileError::new(&name, problem)),
@@ -127,25 +138,26 @@ impl FileSource {
         name: &str,
         selection: Selection,
     ) -> Result<Self, FileError> {
-        let recognised = input::unpack(reader).and_then(|mut window| {
-            let format = Format::recognise(&mut window)?;
-            Ok((window, format))
-        });
-        match recognised {
-            Ok((window, format)) => Ok(Self {
-                name: name.to_owned(),
-                selection,
-                window,
-                format,
-                verify_checksums: false,
-                fragments: Fragments::default(),
-                datagram: None,
-                verdicts: Verdicts::default(),
-                unreadable: Vec::new(),
-                any_readable: false,
-                ended: false,
-            }),
-            Err(problem) => Err(FileError::new(name, problem)),
+        let mut opening = Opening::from_reader(reader, name, selection);
+        let waits = || FileError::new(name, Problem::Read(ErrorKind::WouldBlock.into()));
+        opening.source()?.ok_or_else(waits)
+    }
+
+    fn new(parts: Parts) -> Self {
+        let Parts { name, selection, pipe, window, format } = parts;
+        Self {
+            name,
+            selection,
+            pipe,
+            window,
+            format,
+            verify_checksums: false,
+            fragments: Fragments::default(),
+            datagram: None,
+            verdicts: Verdicts::default(),
+            unreadable: Vec::new(),
+            any_readable: false,
+            ended: false,
         }
     }
 
@@ -158,7 +170,9 @@ impl FileSource {
         self
     }
 
-    /// The next interface or selected segment, `None` at the end of the file and after an error.
+    /// The next interface or selected segment, `None` at the end of the file and after an error. Of
+    /// one that does not wait, also where nothing more is there for now; whether it has come to its
+    /// end, [`Self::is_over`] tells.
     ///
     /// # Errors
     /// The first damage in the file; all before it was yielded.
@@ -200,6 +214,23 @@ impl FileSource {
         })))
     }
 
+    /// Whether nothing more comes.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the capture comes as it is written, and was opened without waiting.
+    #[must_use]
+    pub const fn is_pipe(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Waits until more may have come, and no longer than this.
+    pub fn wait(&self, patience: Duration) {
+        self.pipe.iter().for_each(|pipe| _ = pipe.wait(patience));
+    }
+
     /// What happened to each packet so far.
     #[must_use]
     pub const fn verdicts(&self) -> Verdicts {
@@ -213,9 +244,12 @@ impl FileSource {
         &self.unreadable
     }
 
-    /// Comes to the end of the capture, or of what can be read of it.
+    /// Comes to the end of the capture, or of what can be read of it, unless for now alone.
     #[cold]
     fn end(&mut self, problem: Option<Problem>) -> Result<(), FileError> {
+        if problem.as_ref().is_some_and(Problem::is_for_now) {
+            return Ok(());
+        }
         self.ended = true;
         let all_unreadable = self.unreadable.first().filter(|_| !self.any_readable);
         match problem.or(all_unreadable.copied().map(Problem::LinkType)) {

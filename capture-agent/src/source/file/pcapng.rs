@@ -36,6 +36,16 @@ pub(super) struct Pcapng {
     is_recording: bool,
     /// Time of the last packet that had one.
     last_time: Timestamp,
+    /// The block that is being passed over.
+    passed: Option<Passed>,
+}
+
+/// A block of a kind that is of no use here.
+struct Passed {
+    offset: u64,
+    len: u32,
+    /// Bytes before its tail that are still to come.
+    left: usize,
 }
 
 /// What is wrong with a block.
@@ -48,12 +58,13 @@ impl Pcapng {
     pub(super) fn start(window: &mut Window) -> Result<Self, Problem> {
         let order = byte_order(window, 0)?;
         let (interfaces, last_time) = (Interfaces::default(), Timestamp::default());
-        Ok(Self { order, interfaces, is_recording: false, last_time })
+        Ok(Self { order, interfaces, is_recording: false, last_time, passed: None })
     }
 
     /// The next record, `None` at the end of the file.
     pub(super) fn record(&mut self, window: &mut Window) -> Result<Option<Record>, Problem> {
         loop {
+            self.pass_over(window)?;
             let offset = window.offset();
             let Some((kind, len)) = self.head(window, offset)? else { return Ok(None) };
             let cut = || Problem::Cut { what: "block", offset };
@@ -66,11 +77,8 @@ impl Pcapng {
                     | SIMPLE_PACKET
                     | ENHANCED_PACKET
             ) {
-                if !window.skip(len as usize - TAIL_BYTES)? {
-                    return Err(cut());
-                }
-                let tail = window.take(TAIL_BYTES)?.ok_or_else(cut)?;
-                self.check_tail(window.bytes(tail), len).map_err(damaged)?;
+                let left = len as usize - TAIL_BYTES;
+                self.passed = Some(Passed { offset, len, left });
                 continue;
             }
             if len > MAX_RECORD_BYTES {
@@ -89,6 +97,20 @@ impl Pcapng {
                 return Ok(record);
             }
         }
+    }
+
+    /// Passes over what is left of a block that is of no use.
+    fn pass_over(&mut self, window: &mut Window) -> Result<(), Problem> {
+        let Some(Passed { offset, len, left }) = &mut self.passed else { return Ok(()) };
+        let (offset, len) = (*offset, *len);
+        let cut = || Problem::Cut { what: "block", offset };
+        if !window.skip(left)? {
+            return Err(cut());
+        }
+        let tail = window.take(TAIL_BYTES)?.ok_or_else(cut)?;
+        self.passed = None;
+        let damaged = |what| Problem::Block { offset, what };
+        self.check_tail(window.bytes(tail), len).map_err(damaged)
     }
 
     /// Type and length of the block that comes next, `None` at the end of the file. A section

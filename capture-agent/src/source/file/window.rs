@@ -2,7 +2,8 @@
 //!
 //! Invariants: records lie in the buffer in one piece, and a packet is a range of it that stays
 //! valid until more is asked for; the buffer never grows beyond what a caller asks to see, so
-//! callers check a length before they ask.
+//! callers check a length before they ask. Where the reader fails for now, nothing is taken, and what
+//! it gave before is kept.
 
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
@@ -79,16 +80,17 @@ impl Window {
         Some(start..self.unread.start)
     }
 
-    /// Takes `len` bytes without holding them; `false` where the stream ends before.
-    pub(super) fn skip(&mut self, mut len: usize) -> Result<bool, Problem> {
-        while len > 0 {
-            let step = self.peek(len.min(INITIAL_BYTES))?.len();
+    /// Takes `left` bytes without holding them; `false` where the stream ends before. Where that
+    /// fails for now, `left` says how many are still to be taken.
+    pub(super) fn skip(&mut self, left: &mut usize) -> Result<bool, Problem> {
+        while *left > 0 {
+            let step = self.peek((*left).min(INITIAL_BYTES))?.len();
             if step == 0 {
                 return Ok(false);
             }
             self.unread.start += step;
             self.offset += step as u64;
-            len -= step;
+            *left -= step;
         }
         Ok(true)
     }
@@ -124,6 +126,7 @@ impl Window {
     fn problem(&self, error: std::io::Error) -> Problem {
         match self.packing {
             None => Problem::Read(error),
+            Some(_) if error.kind() == ErrorKind::WouldBlock => Problem::Read(error),
             Some(packing) if error.kind() == ErrorKind::UnexpectedEof => {
                 Problem::PackedCut(packing)
             }
