@@ -7,18 +7,25 @@ mod filter;
 mod http;
 mod kernel;
 mod output;
+mod pages;
 mod payload;
 mod record;
 mod script;
+mod settings;
 mod single;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use capture_agent::output::Format;
 use capture_agent::selection::{HostNet, PortSet, Sample};
 use capture_agent::source::live::{HookChoice, IfacePattern, KernelLogLevel, TcAttach};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, Command as ClapCommand, CommandFactory as _, FromArgMatches as _, Parser,
+    Subcommand, ValueEnum,
+};
 
 pub(crate) use color::ColorArg;
 pub(crate) use engine::EngineArgs;
@@ -26,9 +33,11 @@ pub(crate) use filter::FilterArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
+pub(crate) use pages::{CompletionsArgs, ManArgs};
 pub(crate) use payload::PayloadArgs;
 pub(crate) use record::RecordArgs;
 pub(crate) use script::ScriptArgs;
+pub(crate) use settings::ConfigArgs;
 pub(crate) use single::{FlowsArgs, FlowsFormat, FollowArgs, Pick, SideArg, SingleArgs};
 
 /// See every HTTP exchange that crosses an interface, or that a capture file holds.
@@ -41,6 +50,12 @@ pub(crate) struct Cli {
     /// CLICOLOR_FORCE=1 has it elsewhere too. Files never have it.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: ColorArg,
+    /// Take options from this file too: TOML, with the names of long options as keys
+    ///
+    /// Weaker than variables in the environment, named as in CAPTURE_AGENT_FLOW_TIMEOUT, which are
+    /// weaker than arguments. CAPTURE_AGENT_CONFIG names the file too. See docs/config.md.
+    #[arg(long, global = true, value_name = "FILE", display_order = 1000)]
+    config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -61,12 +76,60 @@ impl CommonArgs {
 }
 
 impl Cli {
+    /// The call of this process, with what a file and the environment add to it. Ends the process
+    /// where that is wrong.
+    pub(crate) fn of_process() -> Self {
+        let call: Vec<_> = std::env::args_os().collect();
+        Self::of(&call).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The arguments, each with the commands that have it.
+    fn described() -> ClapCommand {
+        let command = Self::command();
+        let global = command.get_arguments().filter(|arg| arg.is_global_set());
+        let global: Vec<_> = global.cloned().collect();
+        command.mut_subcommands(|command| command.args(&global))
+    }
+
+    fn of(call: &[OsString]) -> Result<Self, clap::Error> {
+        let command = Self::described();
+        let resolved = settings::resolve(&command, call)?;
+        let cli = Self::from_arg_matches(&resolved.matches)
+            .map_err(|error| error.format(&mut command.clone()))?;
+        cli.check().map_err(|error| resolved.explain(error))?;
+        Ok(cli)
+    }
+
+    /// Runs `config`. Ends the process where what it shall show is wrong.
+    pub(crate) fn show(&self, args: &ConfigArgs) -> anyhow::Result<()> {
+        let command = Self::described();
+        let outer = self.config.as_deref();
+        let resolved = args.resolve(&command, outer).unwrap_or_else(|error| error.exit());
+        // A call without what it works on can't be made, but be shown.
+        if let Ok(cli) = Self::from_arg_matches(&resolved.matches)
+            && let Err(error) = cli.check()
+        {
+            resolved.explain(error).exit();
+        }
+        args.show(&command, &resolved).context("can't write the settings")
+    }
+
+    /// Runs `completions`.
+    pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+        args.write(Self::described())
+    }
+
+    /// Runs `man`.
+    pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
+        args.write(Self::described())
+    }
+
     /// What does not fit together, though each argument by itself is right.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         match &self.command {
             Command::Run(args) => args.common.check(&[]),
             Command::Read(args) => args.common.check(&args.files),
-            Command::Flows(_) | Command::Follow(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -92,6 +155,12 @@ pub(crate) enum Command {
     /// not seen are named in their place, or on standard error with --raw. The file is read no
     /// further than the end of the flow; with --flow to its end, for others between the same ends.
     Follow(FollowArgs),
+    /// Show what holds for a call, and where each value comes from
+    Config(ConfigArgs),
+    /// Write completions for a shell to standard output
+    Completions(CompletionsArgs),
+    /// Write man pages
+    Man(ManArgs),
 }
 
 /// Arguments of `run`.

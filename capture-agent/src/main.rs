@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use capture_agent::output::terminal::Colour;
 use capture_agent::script::ScriptError;
 use capture_agent::source::live::LiveError;
-use clap::Parser;
 
 use cli::{Cli, Command};
 
@@ -19,16 +18,16 @@ fn main() -> ExitCode {
     // A file that may not grow is an error of that file, as a full disk is, and no reason to die.
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     Colour::from(cli.color).choose();
-    if let Err(error) = cli.check() {
-        error.exit();
-    }
     let result = match &cli.command {
         Command::Run(args) => capture::live(args),
         Command::Read(args) => capture::files(args),
         Command::Flows(args) => capture::flows(args),
         Command::Follow(args) => capture::follow(args),
+        Command::Config(args) => cli.show(args),
+        Command::Completions(args) => Cli::completions(args),
+        Command::Man(args) => Cli::man(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,7 @@ mod budget;
 mod cases;
 mod cases_as_input;
 mod command;
+mod config;
 mod differential;
 mod exchanges;
 mod file_source;

@@ -39,6 +39,20 @@ impl Agent {
         self
     }
 
+    /// With these variables in its environment.
+    pub(crate) fn variables<'a>(
+        mut self,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        self.0.envs(variables);
+        self
+    }
+
+    pub(crate) fn current_dir(mut self, folder: &Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
     pub(crate) fn stdin(mut self, file: &Path) -> Self {
         self.0.stdin(File::open(file).unwrap());
         self
