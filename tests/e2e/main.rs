@@ -14,6 +14,7 @@ mod support {
     pub(crate) mod ledger;
     pub(crate) mod live;
     pub(crate) mod nginx;
+    pub(crate) mod pages;
     pub(crate) mod process;
     pub(crate) mod seccomp;
     pub(crate) mod tshark;
@@ -25,6 +26,7 @@ mod attach;
 mod bad_input;
 mod bodies;
 mod budget;
+mod docs;
 mod exchanges;
 mod files;
 mod filter;

@@ -15,6 +15,7 @@ mod cases_as_input;
 mod command;
 mod config;
 mod differential;
+mod docs;
 mod exchanges;
 mod file_source;
 mod filter;

@@ -8,6 +8,7 @@ pub(crate) mod fuzz;
 pub(crate) mod har;
 pub(crate) mod network;
 pub(crate) mod packets;
+pub(crate) mod pages;
 pub(crate) mod pcap;
 pub(crate) mod peers;
 pub(crate) mod process;

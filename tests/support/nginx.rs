@@ -28,19 +28,24 @@ impl Nginx {
     /// As [`Nginx::start`], by a command that runs nginx where it is wanted.
     pub(crate) fn start_by(command: &mut Command) -> Self {
         // Without a master process, so that there is one process to end.
-        Self::launch(command, "master_process off;")
+        Self::launch(command, "master_process off;", "")
+    }
+
+    /// As [`Nginx::start`], with further servers, in the words of its configuration.
+    pub(crate) fn start_with_servers(namespace: &Namespace, servers: &str) -> Self {
+        Self::launch(&mut namespace.command("nginx"), "master_process off;", servers)
     }
 
     /// As [`Nginx::start_by`], with so many workers under a master; they end with the namespace.
     pub(crate) fn start_with_workers(command: &mut Command, workers: usize) -> Self {
-        Self::launch(command, &format!("user root; worker_processes {workers};"))
+        Self::launch(command, &format!("user root; worker_processes {workers};"), "")
     }
 
-    fn launch(command: &mut Command, processes: &str) -> Self {
+    fn launch(command: &mut Command, processes: &str, servers: &str) -> Self {
         let dir = tempfile::tempdir().expect("folder can be made");
         let root = dir.path().to_str().expect("path is text");
         fs::create_dir(dir.path().join("files")).expect("folder can be made");
-        fs::write(dir.path().join("nginx.conf"), configuration(root, processes))
+        fs::write(dir.path().join("nginx.conf"), configuration(root, processes, servers))
             .expect("file can be written");
         command.args(["-p", root, "-c", "nginx.conf", "-e", "error.log"]);
         let mut nginx = Self { process: Process::start(command), dir };
@@ -82,7 +87,7 @@ impl Nginx {
     }
 }
 
-fn configuration(root: &str, processes: &str) -> String {
+fn configuration(root: &str, processes: &str, servers: &str) -> String {
     let listen: String =
         PORTS.iter().map(|port| format!("listen {port}; listen [::]:{port}; ")).collect();
     format!(
@@ -113,6 +118,7 @@ http {{
     location /upload/ {{ proxy_pass http://unix:{root}/upload; }}
   }}
   server {{ listen unix:{root}/upload; return 201; }}
+  {servers}
 }}
 "
     )

@@ -72,12 +72,13 @@ pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
 
 /// Programs of the end-to-end tests and modules of the system's Python, which other Pythons do not
 /// see, with the packages that bring them.
-const SERVERS_AND_CLIENTS: [(&str, &str); 13] = [
+const SERVERS_AND_CLIENTS: [(&str, &str); 14] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("tcpdump", "tcpdump"),
+    ("jq", "jq"),
     ("tshark", "tshark"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
