@@ -25,14 +25,14 @@ fn main() -> ExitCode {
         error.exit();
     }
     let result = match &cli.command {
-        Command::Doctor(args) => capture::doctor(args),
-        Command::Run(args) => capture::live(args).map(|()| ExitCode::SUCCESS),
-        Command::Read(args) => capture::files(args).map(|()| ExitCode::SUCCESS),
-        Command::Flows(args) => capture::flows(args).map(|()| ExitCode::SUCCESS),
-        Command::Follow(args) => capture::follow(args).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => capture::live(args),
+        Command::Read(args) => capture::files(args),
+        Command::Flows(args) => capture::flows(args),
+        Command::Follow(args) => capture::follow(args),
+        Command::Doctor(args) => return capture::doctor(args),
     };
     match result {
-        Ok(status) => status,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("capture-agent: {error:#}");
             let live = error.downcast_ref::<LiveError>().is_some_and(LiveError::is_misuse);

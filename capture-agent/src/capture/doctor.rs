@@ -4,29 +4,31 @@ use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use capture_agent::doctor::{self, Report, text};
+use capture_agent::output::Screen;
+use capture_agent::output::terminal::Stream;
 use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::live::LiveConfig;
 
 use crate::cli::{DoctorArgs, DoctorFormat, PlaceArgs};
 
-/// Runs `doctor`.
-pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+/// Runs `doctor`: 0 where `run` would work, 1 where it would not.
+pub(crate) fn doctor(args: &DoctorArgs) -> ExitCode {
     let report = doctor::examine(&config(&args.place));
     match write(&report, args.format) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
+            eprintln!("capture-agent: cannot write to standard output: {error}");
+            ExitCode::FAILURE
         }
-        _ if report.verdict.works => Ok(ExitCode::SUCCESS),
-        _ => Ok(ExitCode::FAILURE),
+        _ if report.verdict.works => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
 fn write(report: &Report, format: DoctorFormat) -> io::Result<()> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     match format {
-        DoctorFormat::Text => text::write(report, look(), &mut stdout)?,
+        DoctorFormat::Text => text::write(report, Screen::of(Stream::Stdout), &mut stdout)?,
         DoctorFormat::Jsonl => report.write_lines(&mut stdout)?,
     }
     stdout.flush()
@@ -51,8 +53,4 @@ fn config(place: &PlaceArgs) -> LiveConfig {
         latency: Duration::from_millis(5),
         budget: Some(256 << 10),
     }
-}
-
-fn look() -> text::Look {
-    text::Look { width: None, colour: false }
 }

@@ -36,7 +36,7 @@ pub(super) fn findings(iface: &InterfaceRecord, around: &Around<'_>) -> Vec<Find
 }
 
 fn state(iface: &InterfaceRecord, around: &Around<'_>) -> Finding {
-    let name = iface.iface.escape_debug();
+    let name = &iface.iface;
     if !iface.up && around.is_named {
         return Finding::fault("state", "the interface is down")
             .means("nothing crosses it")
@@ -74,7 +74,7 @@ fn mtu(iface: &InterfaceRecord) -> Finding {
 }
 
 fn xdp_programs(iface: &InterfaceRecord, around: &Around<'_>) -> Vec<Finding> {
-    let name = iface.iface.escape_debug();
+    let name = &iface.iface;
     let programs = iface.programs.iter().filter(|program| program.hook == "xdp_ingress");
     let told = |program: &ProgramRecord| {
         let found = format!("another XDP program is on it: {} ({})", shown(program), program.way);
@@ -146,7 +146,7 @@ fn native(iface: &InterfaceRecord, around: &Around<'_>) -> Vec<Finding> {
             .means("the driver refuses it, so that XDP is generic, or keeps large packets from it")
             .advice(format!(
                 "leave out --hook xdp, or lower it: `ip link set {} mtu {limit}`",
-                iface.iface.escape_debug()
+                iface.iface
             )),
         ),
         (Some(true), frags, _) => {
@@ -162,7 +162,7 @@ fn native(iface: &InterfaceRecord, around: &Around<'_>) -> Vec<Finding> {
         found.push(
             Finding::warning("lro", "segments are merged by the network card (LRO)")
                 .means("many drivers refuse XDP then")
-                .advice(format!("`ethtool -K {} lro off`", iface.iface.escape_debug())),
+                .advice(format!("`ethtool -K {} lro off`", iface.iface)),
         );
     }
     found
@@ -174,7 +174,7 @@ fn offloads(iface: &InterfaceRecord, around: &Around<'_>) -> Option<Finding> {
     // Ports of a veth without XDP get segments as they were sent, which GRO would not change.
     let is_card = iface.kind.is_none() && iface.frames == "ethernet";
     if by_tc && is_card && offloads.gro == Some(false) && offloads.lro != Some(true) {
-        let name = iface.iface.escape_debug();
+        let name = &iface.iface;
         return Some(
             Finding::note("offloads", "segments that arrive are not merged (GRO is off)")
                 .means("TC looks at each of them, which costs several times as much")
@@ -199,7 +199,7 @@ fn queues(iface: &InterfaceRecord, around: &Around<'_>) -> Option<Finding> {
     let is_card = iface.kind.is_none() && iface.frames == "ethernet";
     let queues = iface.rx_queues.filter(|_| is_card)?;
     if queues == 1 && around.cpus > 1 {
-        let name = iface.iface.escape_debug();
+        let name = &iface.iface;
         return Some(
             Finding::note(
                 "queues",
@@ -219,8 +219,8 @@ fn queues(iface: &InterfaceRecord, around: &Around<'_>) -> Option<Finding> {
 fn shown(program: &ProgramRecord) -> String {
     let name = program.name.as_deref().or(program.filter.as_deref());
     match (name, program.id) {
-        (Some(name), Some(id)) => format!("'{}' (id {id})", name.escape_debug()),
-        (Some(name), None) => format!("'{}'", name.escape_debug()),
+        (Some(name), Some(id)) => format!("'{}' (id {id})", name),
+        (Some(name), None) => format!("'{}'", name),
         (None, Some(id)) => format!("id {id}"),
         (None, None) => "one without a name".to_owned(),
     }

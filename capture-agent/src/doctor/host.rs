@@ -186,7 +186,7 @@ fn more_capabilities(host: &HostRecord, config: &LiveConfig) -> Vec<Finding> {
         "CAP_SYS_ADMIN",
         !config.netns.is_empty(),
         "it may not enter another network namespace",
-        "run it with `sudo`, or within the namespace: `ip netns exec NAME capture-agent …`",
+        "run it with `sudo`, or within the namespace: `ip netns exec NAME capture-agent ...`",
     );
     lacks(
         "CAP_NET_RAW",

@@ -129,7 +129,7 @@ fn twice(relation: Relation, one: &Link, other: &Link) -> Finding {
         ),
         Relation::Pair => (
             format!("{a} and {b} are the two ends of a pair, and both are captured on"),
-            format!("capture on one of them: --iface {}", one.name.escape_debug()),
+            format!("capture on one of them: --iface {}", one.name),
         ),
         Relation::Neighbours => (
             format!("{a} and {b} are ports of one bridge, and both are captured on"),
@@ -152,7 +152,7 @@ fn missed(one: &Link, other: &Link, all: &[Link]) -> Option<Finding> {
                 format!("{} is a port of the {kind} {}", shown(one), shown(other)),
             )
             .means("traffic goes over its other ports too, now or after a failure, and is not seen")
-            .advice(format!("capture on it: --iface {}", other.name.escape_debug())),
+            .advice(format!("capture on it: --iface {}", other.name)),
         );
     }
     if one.master == Some(other.index) && is_bridge(other) {
@@ -195,13 +195,13 @@ fn groups(all: &[Link]) -> Vec<(String, Finding)> {
                     format!(
                         "for what the host itself says: --iface {}; for what passes between ports, and to \
                          and from containers and guests behind them: the ports",
-                        of.name.escape_debug()
+                        of.name
                     ),
                 )
             } else {
                 (
                     "what comes in by a port passes the port and then this one",
-                    format!("capture on {0} alone: --iface {0}", of.name.escape_debug()),
+                    format!("capture on {0} alone: --iface {0}", of.name),
                 )
             };
             (of.name.clone(), Finding::note("stack", found).means(means).advice(advice))
@@ -222,5 +222,5 @@ fn names<'a>(links: impl Iterator<Item = &'a Link>) -> String {
 }
 
 fn shown(link: &Link) -> String {
-    format!("'{}'", link.name.escape_debug())
+    format!("'{}'", link.name)
 }

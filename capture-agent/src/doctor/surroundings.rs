@@ -111,9 +111,8 @@ impl Surroundings<'_> {
         let fit = |link: &&Link| {
             link.up && (link.is_loopback() || link.is_ethernet()) && link.master.is_none()
         };
-        let fit: Vec<_> =
-            self.all.iter().filter(fit).map(|link| link.name.escape_debug()).collect();
-        let fit: Vec<_> = fit.into_iter().map(|name| format!("--iface {name}")).collect();
+        let fit = self.all.iter().filter(fit).map(|link| format!("--iface {}", link.name));
+        let fit: Vec<_> = fit.collect();
         let finding = Finding::fault("route", "there is no default route to tell the interface by")
             .means("`run` needs to be told one")
             .advice(format!("name one: {}", fit.join(", ")));

@@ -3,16 +3,13 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::report::{Finding, HookRecord, InterfaceRecord, Report, Severity};
+use textwrap::{Options, WordSplitter};
 
-/// How it is shown.
-#[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// Columns of the terminal; `None` where it is none, and lines are as long as they get.
-    pub width: Option<usize>,
-    /// Whether in colour.
-    pub colour: bool,
-}
+use super::report::{Finding, HookRecord, InterfaceRecord, Report, Severity};
+use crate::notation::escape::visible;
+use crate::output::Screen;
+use crate::output::style::{BOLD, CYAN, DIM, GREEN, RED, Style, YELLOW};
+use crate::output::terminal::width;
 
 /// Columns that the words for severities take.
 const SEVERITY: usize = 7;
@@ -25,29 +22,29 @@ const NARROW: usize = 60;
 ///
 /// # Errors
 /// Those of `to`.
-pub fn write(report: &Report, look: Look, to: &mut impl Write) -> io::Result<()> {
+pub fn write(report: &Report, screen: Screen, to: &mut impl Write) -> io::Result<()> {
     let host = &report.host;
     let cpus = if host.cpus == 1 { "CPU" } else { "CPUs" };
     let head = format!(
         "capture-agent {} on Linux {} ({}), {} {cpus}",
         host.agent, host.kernel, host.machine, host.cpus
     );
-    let page = &mut Page { look, to };
-    page.wrapped("", "", &head)?;
-    page.line("")?;
+    let page = &mut Page { screen, to };
+    page.wrapped(&[], "  ", &head)?;
+    writeln!(page.to)?;
     page.heading("host", None)?;
     page.findings(report, None)?;
     for record in &report.interfaces {
-        page.line("")?;
+        writeln!(page.to)?;
         page.heading(&place(record), Some(&facts(record)))?;
         page.findings(report, Some(record))?;
     }
-    page.line("")?;
+    writeln!(page.to)?;
     page.verdict(report)
 }
 
 fn place(record: &InterfaceRecord) -> String {
-    let name = record.iface.escape_debug();
+    let name = &record.iface;
     record
         .netns
         .as_ref()
@@ -58,7 +55,7 @@ fn place(record: &InterfaceRecord) -> String {
 fn facts(record: &InterfaceRecord) -> String {
     let mut facts = record.kind.clone().unwrap_or_else(|| record.frames.to_owned());
     if let Some(driver) = record.driver.as_deref().filter(|driver| *driver != facts) {
-        let _ = write!(facts, ", driver {}", driver.escape_debug());
+        let _ = write!(facts, ", driver {}", driver);
     }
     facts.push_str(if record.up { ", up" } else { ", down" });
     if let Some(mtu) = record.mtu {
@@ -71,7 +68,7 @@ fn facts(record: &InterfaceRecord) -> String {
         [("port of", &record.master), ("upon", &record.lower), ("other end", &record.peer)];
     for (what, other) in others {
         if let Some(other) = other {
-            let _ = write!(facts, ", {what} {}", other.escape_debug());
+            let _ = write!(facts, ", {what} {}", other);
         }
     }
     if record.peer_elsewhere {
@@ -80,28 +77,21 @@ fn facts(record: &InterfaceRecord) -> String {
     if !record.chosen {
         for program in &record.programs {
             let name = program.name.as_deref().or(program.filter.as_deref()).unwrap_or("a program");
-            let _ = write!(facts, ", {} on {}", name.escape_debug(), program.hook);
+            let _ = write!(facts, ", {} on {}", name, program.hook);
         }
     }
     facts
 }
 
 struct Page<'a, W> {
-    look: Look,
+    screen: Screen,
     to: &'a mut W,
 }
 
 impl<W: Write> Page<'_, W> {
-    fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.to, "{}", text.trim_end())
-    }
-
     fn heading(&mut self, name: &str, facts: Option<&str>) -> io::Result<()> {
-        let name = self.styled("1", name);
-        match facts {
-            None => self.line(&name),
-            Some(facts) => self.wrapped(&format!("{name}  "), "  ", facts),
-        }
+        let first = (&*format!("{name}  "), Some(BOLD));
+        self.wrapped(&[first], "  ", facts.unwrap_or_default())
     }
 
     /// What there is to say of an interface, or of the host.
@@ -116,28 +106,29 @@ impl<W: Write> Page<'_, W> {
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
         let (word, style) = match finding.severity {
-            Severity::Ok => ("ok", "32"),
-            Severity::Note => ("note", "36"),
-            Severity::Unseen => ("unseen", "35"),
-            Severity::Warning => ("warning", "33"),
-            Severity::Fault => ("fault", "31"),
+            Severity::Ok => ("ok", GREEN),
+            Severity::Note => ("note", CYAN),
+            Severity::Unseen => ("unseen", DIM),
+            Severity::Warning => ("warning", YELLOW),
+            Severity::Fault => ("fault", RED),
         };
-        let word = self.styled(style, &format!("{word:SEVERITY$}"));
-        let check = finding.check;
-        let is_narrow = self.look.width.is_some_and(|width| width < NARROW);
-        let indent = if is_narrow {
-            self.line(&format!("{word} {check}"))?;
-            "  ".to_owned()
+        let (word, check) = (format!("{word:SEVERITY$}"), finding.check);
+        let is_narrow = self.screen.columns().is_some_and(|columns| columns < NARROW);
+        let indent = if is_narrow { 2 } else { 2 + SEVERITY + 1 + CHECK + 1 };
+        let indent = " ".repeat(indent);
+        let styled = (&*word, Some(style));
+        if is_narrow {
+            self.wrapped(&[styled, (" ", None)], "  ", check)?;
+            self.wrapped(&[(&indent, None)], &indent, &finding.found)?;
         } else {
-            " ".repeat(2 + SEVERITY + 1 + CHECK + 1)
-        };
-        let first = if is_narrow { indent.clone() } else { format!("  {word} {check:CHECK$} ") };
-        self.wrapped(&first, &indent, &finding.found)?;
+            let check = format!(" {check:CHECK$} ");
+            self.wrapped(&[("  ", None), styled, (&check, None)], &indent, &finding.found)?;
+        }
         if let Some(means) = &finding.means {
-            self.wrapped(&indent, &indent, means)?;
+            self.wrapped(&[(&indent, None)], &indent, means)?;
         }
         if let Some(advice) = &finding.advice {
-            self.wrapped(&format!("{indent}-> "), &format!("{indent}   "), advice)?;
+            self.wrapped(&[(&indent, None), ("-> ", None)], &format!("{indent}   "), advice)?;
         }
         Ok(())
     }
@@ -145,55 +136,64 @@ impl<W: Write> Page<'_, W> {
     fn verdict(&mut self, report: &Report) -> io::Result<()> {
         let verdict = &report.verdict;
         if !verdict.works {
-            let word = self.styled("1;31", "`run` would not work:");
             for reason in &verdict.reasons {
-                self.wrapped(&format!("{word} "), "  ", reason)?;
+                let first = [("`run` would not work:", Some(RED)), (" ", None)];
+                self.wrapped(&first, "  ", reason)?;
             }
             return Ok(());
         }
-        let word = self.styled("1;32", "`run` would work");
+        let first = ("`run` would work", Some(GREEN));
         if verdict.attached.is_empty() {
-            return self.line(&format!("{word}, and wait for an interface to come"));
+            return self.wrapped(&[first, (", ", None)], "  ", "and wait for an interface to come");
         }
-        self.line(&format!("{word}:"))?;
+        self.wrapped(&[first], "", ":")?;
         for attached in &verdict.attached {
-            let name = attached.iface.escape_debug();
             let of = attached.netns.as_ref().map(|netns| format!(" in namespace {netns}"));
-            self.line(&format!("  {name}{}", of.unwrap_or_default()))?;
+            let of = of.unwrap_or_default();
+            self.wrapped(&[("  ", None)], "  ", &format!("{}{of}", attached.iface))?;
             for hook in &attached.hooks {
-                self.wrapped("    ", "      ", &told(hook))?;
+                self.wrapped(&[("    ", None)], "      ", &told(hook))?;
             }
         }
         Ok(())
     }
 
-    /// Text after a beginning, broken between words where the terminal ends. What the beginning has
-    /// of colour takes no room.
-    fn wrapped(&mut self, first: &str, indent: &str, text: &str) -> io::Result<()> {
-        let Some(width) = self.look.width else {
-            return self.line(&format!("{first}{text}"));
+    /// Text after a beginning, broken between words where the terminal ends. Names of interfaces and
+    /// what else others may choose can neither steer the terminal nor be more than it can show.
+    fn wrapped(
+        &mut self,
+        first: &[(&str, Option<Style>)],
+        indent: &str,
+        text: &str,
+    ) -> io::Result<()> {
+        let text = self.screen.shown(visible(text.as_bytes()));
+        let shown = first.iter().map(|(text, style)| {
+            let text = self.screen.shown(visible(text.as_bytes()));
+            style.map_or_else(|| text.to_string(), |style| self.screen.styled(style, &text))
+        });
+        let shown: String = shown.collect();
+        let Some(columns) = self.screen.columns() else {
+            return writeln!(self.to, "{}", format!("{shown}{text}").trim_end());
         };
-        let mut line = first.to_owned();
-        let mut used = columns(first);
-        let mut is_empty = true;
-        for word in text.split(' ') {
-            let len = columns(word);
-            if !is_empty && used + 1 + len > width {
-                self.line(&line)?;
-                (line, used, is_empty) = (indent.to_owned(), columns(indent), true);
+        // Where the beginning leaves no room, what follows has a line of its own.
+        let taken: usize = first.iter().map(|(text, _)| width(text)).sum();
+        let room = " ".repeat(taken);
+        let options = Options::new(columns.max(indent.len() + 4))
+            .initial_indent(&room)
+            .subsequent_indent(indent)
+            .word_splitter(WordSplitter::NoHyphenation);
+        for (n, line) in textwrap::wrap(&text, options).iter().enumerate() {
+            let line = line.trim_end();
+            match (n, line.get(room.len()..)) {
+                (0, rest) => writeln!(
+                    self.to,
+                    "{}",
+                    format!("{shown}{}", rest.unwrap_or_default()).trim_end()
+                )?,
+                _ => writeln!(self.to, "{line}")?,
             }
-            if !is_empty {
-                line.push(' ');
-                used += 1;
-            }
-            line.push_str(word);
-            (used, is_empty) = (used + len, false);
         }
-        self.line(&line)
-    }
-
-    fn styled(&self, style: &str, text: &str) -> String {
-        if self.look.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+        Ok(())
     }
 }
 
@@ -204,19 +204,4 @@ fn told(hook: &HookRecord) -> String {
         _ => "TC on ingress",
     };
     format!("{what} ({}): {}", hook.way, hook.why)
-}
-
-/// Columns that a text takes, without its colours.
-fn columns(text: &str) -> usize {
-    let mut columns = 0;
-    let mut is_colour = false;
-    for char in text.chars() {
-        match char {
-            '\x1b' => is_colour = true,
-            'm' if is_colour => is_colour = false,
-            _ if is_colour => {}
-            _ => columns += 1,
-        }
-    }
-    columns
 }
