@@ -1,6 +1,7 @@
 //! Arguments.
 
 mod color;
+mod doctor;
 mod engine;
 mod files;
 mod filter;
@@ -9,6 +10,7 @@ mod kernel;
 mod output;
 mod pages;
 mod payload;
+mod place;
 mod record;
 mod script;
 mod settings;
@@ -21,13 +23,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use capture_agent::output::Format;
 use capture_agent::selection::{HostNet, PortSet, Sample};
-use capture_agent::source::live::{HookChoice, IfacePattern, KernelLogLevel, TcAttach};
+use capture_agent::source::live::KernelLogLevel;
 use clap::{
     ArgAction, Args, Command as ClapCommand, CommandFactory as _, FromArgMatches as _, Parser,
     Subcommand, ValueEnum,
 };
 
 pub(crate) use color::ColorArg;
+pub(crate) use doctor::{DoctorArgs, DoctorFormat};
 pub(crate) use engine::EngineArgs;
 pub(crate) use filter::FilterArgs;
 pub(crate) use http::HttpArgs;
@@ -35,6 +38,7 @@ pub(crate) use kernel::{Budget, KernelArgs};
 pub(crate) use output::OutputArgs;
 pub(crate) use pages::{CompletionsArgs, ManArgs};
 pub(crate) use payload::PayloadArgs;
+pub(crate) use place::PlaceArgs;
 pub(crate) use record::RecordArgs;
 pub(crate) use script::ScriptArgs;
 pub(crate) use settings::ConfigArgs;
@@ -161,48 +165,24 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write man pages
     Man(ManArgs),
+    /// Look at this host: what a live capture can do here, what is wrong, and what to do about it
+    ///
+    /// It does what `run` does with the same arguments, up to the first packet: the kernel half is
+    /// loaded, attached, and taken off again. Some network cards stop for a moment when XDP comes
+    /// and goes in their driver, which is why that is tried with --hook xdp alone. Exit status 0
+    /// where `run` would work, 1 where it would not.
+    Doctor(DoctorArgs),
 }
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Interface to capture on, by name or by a pattern as in 'veth*'; may be given several times
-    /// [default: that of the default route]
-    ///
-    /// Interfaces that come and go while capturing are followed, and so are their names. One whose
-    /// name is spelt out must be there at the start; a pattern need not match anything yet.
-    #[arg(long, value_name = "IF")]
-    pub(crate) iface: Vec<IfacePattern>,
-    /// Network namespace to capture in, instead of the agent's own: a name of `ip netns`, a process
-    /// id, or a path; may be given several times
-    ///
-    /// A name goes before a process id. The capture in a namespace is over when its name or path is
-    /// removed, or the process ends.
-    #[arg(long, value_name = "NAME|PID|PATH")]
-    pub(crate) netns: Vec<String>,
+    /// Where it captures.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// TCP ports, on either end: numbers and ranges between commas, or 'any'
     #[arg(long, value_name = "LIST", default_value = "80")]
     pub(crate) port: PortSet,
-    /// Where incoming packets are seen; outgoing ones always are by TC
-    #[arg(long, value_name = "HOOK", default_value = "tc")]
-    pub(crate) hook: HookChoice,
-    /// The interfaces are mirror ports: both directions arrive there, and nothing is for the host
-    ///
-    /// Takes --hook xdp; nothing is attached on egress, and the interfaces become promiscuous. Refused
-    /// for an interface that has an address (other than an IPv6 link-local one) or carries another
-    /// interface, such as a bridge or a VLAN.
-    #[arg(long)]
-    pub(crate) sensor: bool,
-    /// With --sensor: everything that arrives on the interfaces ends there, recorded or not, and costs
-    /// the host nothing more; their link-local addresses are not reached either
-    #[arg(long, requires = "sensor")]
-    pub(crate) consume: bool,
-    /// With --sensor: also on interfaces that the host talks over; --consume cuts it off there
-    #[arg(long, requires = "sensor")]
-    pub(crate) force: bool,
-    /// How TC programs are attached
-    #[arg(long, value_name = "WAY", default_value = "auto")]
-    pub(crate) tc_attach: TcAttach,
     /// Do not look up the control group, container and process at the local end of flows
     #[arg(long)]
     pub(crate) no_owner: bool,

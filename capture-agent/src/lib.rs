@@ -30,3 +30,5 @@ pub mod filter;
 pub mod output;
 
 pub mod script;
+
+pub mod doctor;

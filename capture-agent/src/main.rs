@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Config(args) => cli.show(args),
         Command::Completions(args) => Cli::completions(args),
         Command::Man(args) => Cli::man(args),
+        Command::Doctor(args) => return capture::doctor(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// The modules of the library in the order in which data passes through them. Those of one row
 /// know nothing of each other.
-const ROWS: [&[&str]; 11] = [
+const ROWS: [&[&str]; 12] = [
     &["segment", "guardian"],
     &["selection", "flow", "stream"],
     &["source", "http"],
@@ -17,6 +17,7 @@ const ROWS: [&[&str]; 11] = [
     &["engine", "owner", "filter"],
     &["output"],
     &["script"],
+    &["doctor"],
     &["cli"],
     &["capture"],
     &["main", "lib"],

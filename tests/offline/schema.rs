@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::{env, fs};
 
+use capture_agent::doctor;
 use capture_agent::output::record::schema;
 use serde_json::Value;
 
@@ -10,14 +11,21 @@ use crate::support::agent::Agent;
 use crate::support::pcap::{ACK, Conversation, pcap_of};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/output.schema.json");
+const DOCTOR_SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/doctor.schema.json");
 
 #[test]
 fn the_schema_in_the_repository_is_that_of_the_types() {
-    let generated = format!("{:#}\n", schema().to_value());
+    assert_kept(SCHEMA, &schema());
+    assert_kept(DOCTOR_SCHEMA, &doctor::schema());
+}
+
+/// Holds what is kept in a file to a schema.
+fn assert_kept(file: &str, schema: &schemars::Schema) {
+    let generated = format!("{:#}\n", schema.as_value());
     if env::var_os("UPDATE_SCHEMA").is_some() {
-        fs::write(SCHEMA, &generated).unwrap();
+        fs::write(file, &generated).unwrap();
     }
-    let kept = fs::read_to_string(SCHEMA).unwrap_or_default();
+    let kept = fs::read_to_string(file).unwrap_or_default();
     assert!(
         generated == kept,
         "run UPDATE_SCHEMA=1 cargo test --test offline schema, and look at the difference"

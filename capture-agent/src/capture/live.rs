@@ -13,7 +13,7 @@ use capture_agent::output::{Clock, Outputs, Takes, relay};
 use capture_agent::owner::Owners;
 use capture_agent::selection::PortSet;
 use capture_agent::source::live::{
-    KernelLog, LiveConfig, LiveError, LiveSource, Namespace, Notice, RingReader, Sensor,
+    KernelLog, LiveConfig, LiveError, LiveSource, Namespace, Notice, RingReader,
 };
 use tokio::task::JoinSet;
 
@@ -30,12 +30,12 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
     // Before any file is made anew.
-    LiveSource::check(&args.netns, &args.iface)?;
+    LiveSource::check(&args.place.netns, &args.place.iface)?;
     let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
     let config = config(args, outputs.takes());
     let recording = record::open(&args.common, Clock::Wall, control.stop())?;
     if !args.no_owner {
-        let owners = Owners::start(Namespace::find(&args.netns)?);
+        let owners = Owners::start(Namespace::find(&args.place.netns)?);
         outputs = outputs.with_owners(owners.context("cannot look up sockets")?);
     }
     let (mut source, readers) = LiveSource::open(&config)?;
@@ -77,11 +77,11 @@ fn say(notice: &Notice, port: &PortSet) {
 
 fn config(args: &RunArgs, takes: Takes) -> LiveConfig {
     LiveConfig {
-        netns: args.netns.clone(),
-        ifaces: args.iface.clone(),
-        hook: args.hook,
-        tc: args.tc_attach,
-        sensor: args.sensor.then_some(Sensor { consume: args.consume, force: args.force }),
+        netns: args.place.netns.clone(),
+        ifaces: args.place.iface.clone(),
+        hook: args.place.hook,
+        tc: args.place.tc_attach,
+        sensor: args.place.sensor(),
         selection: selection(&args.common, &args.port),
         kernel_log: args.kernel_log,
         workers: args.kernel.workers,

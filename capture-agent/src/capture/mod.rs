@@ -5,6 +5,7 @@
 
 mod ahead;
 mod control;
+mod doctor;
 mod feed;
 mod files;
 mod flows;
@@ -39,6 +40,7 @@ use capture_agent::selection::{PortSet, Selection};
 use capture_agent::stream::Rules;
 
 use crate::cli::{CommonArgs, EngineArgs, EventArg, HttpArgs};
+pub(crate) use doctor::doctor;
 pub(crate) use files::files;
 pub(crate) use flows::flows;
 pub(crate) use follow::follow;

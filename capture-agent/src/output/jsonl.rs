@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serde::Serialize;
+
 use super::json::Json;
 use super::record::{Record, write_exchange};
 use crate::event::Event;
@@ -30,6 +32,17 @@ pub(super) fn write(event: &Event, bytes: &mut Vec<u8>) -> io::Result<()> {
     })?;
     bytes.push(b'\n');
     Ok(())
+}
+
+/// Something else as a line, by the rules of records.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn line(record: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Json(&mut bytes).record(record).map_err(io::Error::other)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// The record of an event.

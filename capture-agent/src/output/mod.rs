@@ -38,6 +38,7 @@ pub use all::{Consumer, Ended, Outputs, Takes};
 pub(crate) use batch::weight;
 pub use file::rules::{Clock, Rotation, Rules, Stop};
 pub use format::Format;
+pub(crate) use jsonl::line as json_line;
 pub use notice::Notice;
 pub use opener::Opener;
 pub use payload::PayloadFiles;

@@ -31,7 +31,7 @@ impl Group {
 }
 
 /// Where the groups are to be seen; `None` where they are nowhere.
-pub(super) fn mount() -> Option<PathBuf> {
+pub(crate) fn mount() -> Option<PathBuf> {
     [std::process::id(), parent_id(), 1].into_iter().find_map(|pid| {
         let process = Path::new("/proc").join(pid.to_string());
         let mounts = fs::read_to_string(process.join("mountinfo")).ok()?;

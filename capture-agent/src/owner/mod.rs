@@ -30,6 +30,7 @@ use crate::flow::FlowId;
 use crate::listener::FlowView;
 use crate::segment::{Endpoint, Timestamp};
 use crate::source::live::Namespace;
+pub(crate) use groups::mount as cgroup_mount;
 use known::Known;
 use lookup::LookUp;
 

@@ -69,6 +69,16 @@ pub struct Attachment {
     pub hooks: Vec<(Hook, Way)>,
     /// Where it is captured on as a mirror port.
     pub sensor: Option<Sensor>,
+    /// Where XDP is generic: why the driver did not take it.
+    pub native_refused: Option<String>,
+}
+
+/// What came of attaching to an interface.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    pub(super) hooks: Vec<(Hook, Way)>,
+    /// As in [`Attachment`].
+    pub(super) native_refused: Option<String>,
 }
 
 impl fmt::Display for Attachment {
@@ -132,14 +142,22 @@ impl Links {
         iface: &Iface,
         hooks: &[Hook],
         tc: TcAttach,
-    ) -> Result<Vec<(Hook, Way)>, LiveError> {
-        let mut attach = |hook| match hook {
-            Hook::XdpIngress => self.attach_xdp(xdp_program(ebpf)?, iface),
-            Hook::TcIngress | Hook::TcEgress => {
-                self.attach_tc(tc_program(ebpf, hook)?, iface, hook, tc)
-            }
-        };
-        hooks.iter().map(|&hook| Ok((hook, attach(hook)?))).collect()
+    ) -> Result<Attached, LiveError> {
+        let mut attached = Attached::default();
+        for &hook in hooks {
+            let way = match hook {
+                Hook::XdpIngress => {
+                    let (way, refused) = self.attach_xdp(xdp_program(ebpf)?, iface)?;
+                    attached.native_refused = refused;
+                    way
+                }
+                Hook::TcIngress | Hook::TcEgress => {
+                    self.attach_tc(tc_program(ebpf, hook)?, iface, hook, tc)?
+                }
+            };
+            attached.hooks.push((hook, way));
+        }
+        Ok(attached)
     }
 
     /// Has frames for others arrive on an interface, for as long as its programs stay.
@@ -165,13 +183,18 @@ impl Links {
         self.ifaces.entry(iface.index).or_default().push(link);
     }
 
-    fn attach_xdp(&mut self, program: &mut Xdp, iface: &Iface) -> Result<Way, LiveError> {
+    /// How it was attached, and where that is not in the driver, why not.
+    fn attach_xdp(
+        &mut self,
+        program: &mut Xdp,
+        iface: &Iface,
+    ) -> Result<(Way, Option<String>), LiveError> {
         let mut attach = |mode| program.attach_to_if_index(iface.index, mode);
-        let (id, way) = match attach(XdpMode::Driver) {
-            Ok(id) => (id, Way::XdpNative),
+        let (id, way, refused) = match attach(XdpMode::Driver) {
+            Ok(id) => (id, Way::XdpNative, None),
             Err(error) if is_taken(&error) => return Err(LiveError::XdpTaken(iface.name.clone())),
-            Err(_) => match attach(XdpMode::Skb) {
-                Ok(id) => (id, Way::XdpGeneric),
+            Err(refused) => match attach(XdpMode::Skb) {
+                Ok(id) => (id, Way::XdpGeneric, Some(reason(&refused))),
                 Err(error) if is_taken(&error) => {
                     return Err(LiveError::XdpTaken(iface.name.clone()));
                 }
@@ -184,7 +207,7 @@ impl Links {
         let link: FdLink = link.try_into().map_err(|error| failed(&error))?;
         let link = link.try_into().map_err(|error| failed(&error))?;
         self.hold(iface, Link::Xdp { _link: link });
-        Ok(way)
+        Ok((way, refused))
     }
 
     fn attach_tc(
@@ -307,6 +330,12 @@ fn is_taken(error: &ProgramError) -> bool {
     matches!(os_error(error), Some(libc::EBUSY | libc::EEXIST))
 }
 
+/// The kernel's word alone, where it has said one.
+fn reason(error: &ProgramError) -> String {
+    let told = os_error(error).map(|code| io::Error::from_raw_os_error(code).to_string());
+    told.unwrap_or_else(|| chain(error))
+}
+
 /// What the kernel said, under aya's layers.
 fn os_error(error: &ProgramError) -> Option<i32> {
     match error {
@@ -332,6 +361,7 @@ mod tests {
             netns: None,
             hooks: vec![(Hook::XdpIngress, Way::XdpGeneric), (Hook::TcEgress, Way::Tcx)],
             sensor: None,
+            native_refused: None,
         };
         assert_eq!(attachment.to_string(), "eth0: XDP (generic) on ingress, TC (TCX) on egress");
         let elsewhere = Attachment { netns: Some("blue".into()), hooks: Vec::new(), ..attachment };

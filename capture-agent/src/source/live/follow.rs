@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use capture_ebpf::Hook;
 
-use super::attach::{self, Attachment, Links};
+use super::attach::{self, Attached, Attachment, Links};
 use super::iface::{self, Iface, IfacePattern};
 use super::monitor::{LinkEvent, Monitor};
 use super::names::Names;
@@ -228,11 +228,12 @@ impl Follower {
             self.forget_later(iface.index);
             return Ok(None);
         }
-        let hooks = attached.inspect_err(|_| self.links.release(iface.index))?;
+        let attached = attached.inspect_err(|_| self.links.release(iface.index))?;
+        let Attached { hooks, native_refused } = attached;
         self.know(iface, true);
         self.half.has_got(&hooks);
         let (iface, netns) = (iface.name.clone(), self.netns.clone());
-        Ok(Some(Attachment { iface, netns, hooks, sensor }))
+        Ok(Some(Attachment { iface, netns, hooks, sensor, native_refused }))
     }
 
     /// Detaches what is on an interface that is not wanted any more.

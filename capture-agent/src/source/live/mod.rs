@@ -48,7 +48,9 @@ pub use self::iface::IfacePattern;
 pub use self::kernel_log::{KernelLog, KernelLogLevel};
 pub use self::namespace::Namespace;
 pub use self::notice::Notice;
+pub(crate) use self::privilege::NEEDED as NEEDED_CAPABILITIES;
 pub use self::ring::RingReader;
+pub(crate) use self::route::default_route_iface;
 pub use self::sensor::Sensor;
 
 use self::counters::KernelCounters;
@@ -72,6 +74,9 @@ pub enum HookChoice {
     /// XDP: before the kernel has touched the packet.
     Xdp,
 }
+
+/// Whether this agent was built with its kernel half.
+pub(crate) const HAS_KERNEL_HALF: bool = KERNEL_HALF.is_some();
 
 /// How TC programs are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

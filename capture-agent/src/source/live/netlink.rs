@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send,
+    socket_with,
 };
 
 /// Bytes of a request: `nlmsghdr` and `tcmsg`.
@@ -24,10 +25,10 @@ pub(super) const REPLY_LEN: usize = 32 * 1024;
 /// The kernel answers at once; this is for the case that it does not.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-const NLM_F_REQUEST: u16 = 0x1;
+pub(crate) const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
-const NLM_F_DUMP: u16 = 0x300;
+pub(crate) const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_HEADER_LEN: usize = 16;
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
@@ -35,21 +36,26 @@ const NLMSG_DONE: u16 = 3;
 const RTM_DELQDISC: u16 = 37;
 const RTM_NEWTFILTER: u16 = 44;
 const RTM_DELTFILTER: u16 = 45;
-const RTM_GETTFILTER: u16 = 46;
+pub(crate) const RTM_GETTFILTER: u16 = 46;
 
 const ETH_P_ALL: u16 = 0x0003;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
 const CLSACT_PARENT: u32 = 0xffff_fff1;
-const INGRESS_PARENT: u32 = 0xffff_fff2;
-const EGRESS_PARENT: u32 = 0xffff_fff3;
+pub(crate) const INGRESS_PARENT: u32 = 0xffff_fff2;
+pub(crate) const EGRESS_PARENT: u32 = 0xffff_fff3;
 
 /// A request as it is sent.
 pub(super) type Request = [u8; REQUEST_LEN];
 
 /// A socket to the network namespace that the calling thread is in, and stays of it.
-pub(super) fn socket() -> io::Result<OwnedFd> {
+pub(crate) fn socket() -> io::Result<OwnedFd> {
+    socket_of(None)
+}
+
+/// As [`socket`], for another family than routes; `None` is theirs.
+pub(crate) fn socket_of(family: Option<Protocol>) -> io::Result<OwnedFd> {
     let kind = (AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC);
-    let socket = socket_with(kind.0, kind.1, kind.2, None)?; // NETLINK_ROUTE
+    let socket = socket_with(kind.0, kind.1, kind.2, family)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
     Ok(socket)
 }
@@ -108,7 +114,7 @@ pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 ///
 /// # Errors
 /// The kernel's, and [`Errno::INTR`] where things changed meanwhile, so that some may be missing.
-pub(super) fn dump(
+pub(crate) fn dump(
     netlink: &OwnedFd,
     kind: u16,
     seen: impl FnMut(Message<'_>),
@@ -117,6 +123,19 @@ pub(super) fn dump(
     let mut request = request(kind, NLM_F_DUMP, [0; 4]);
     request[..4].copy_from_slice(&(DUMP_LEN as u32).to_ne_bytes());
     exchange(netlink, &request[..DUMP_LEN], seen)
+}
+
+/// As [`dump`], for what hangs on the parent of an interface by `tcmsg`; of all with 0 for both.
+///
+/// # Errors
+/// As [`dump`].
+pub(crate) fn dump_tc(
+    netlink: &OwnedFd,
+    kind: u16,
+    (ifindex, parent): (u32, u32),
+    seen: impl FnMut(Message<'_>),
+) -> rustix::io::Result<()> {
+    exchange(netlink, &request(kind, NLM_F_DUMP, [ifindex, 0, parent, 0]), seen)
 }
 
 /// Something to remove: the request that does it.
@@ -210,8 +229,9 @@ pub(super) fn remove<'a>(
 fn has_filters(netlink: &OwnedFd, ifindex: u32) -> bool {
     let mut found = false;
     for parent in [INGRESS_PARENT, EGRESS_PARENT] {
-        let dump = request(RTM_GETTFILTER, NLM_F_DUMP, [ifindex, 0, parent, 0]);
-        let answered = exchange(netlink, &dump, |message| found |= message.kind == RTM_NEWTFILTER);
+        let answered = dump_tc(netlink, RTM_GETTFILTER, (ifindex, parent), |message| {
+            found |= message.kind == RTM_NEWTFILTER;
+        });
         // Unsure whether it is in use: leave it.
         found |= answered.is_err();
     }
@@ -219,7 +239,7 @@ fn has_filters(netlink: &OwnedFd, ifindex: u32) -> bool {
 }
 
 /// Sends a request and reads up to the end of the answer, with a look at each message.
-fn exchange(
+pub(crate) fn exchange(
     netlink: &OwnedFd,
     request: &[u8],
     mut seen: impl FnMut(Message<'_>),

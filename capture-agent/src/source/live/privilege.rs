@@ -8,7 +8,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::LiveError;
 
 /// Capabilities that loading and attaching take; `CAP_SYS_ADMIN` stands for `CAP_BPF` too.
-const NEEDED: [(CapabilitySet, &str); 2] =
+pub(crate) const NEEDED: [(CapabilitySet, &str); 2] =
     [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN")];
 
 /// Whether the process has the capabilities that a capture takes.

@@ -12,7 +12,7 @@ const RTF_REJECT: u32 = 0x0200;
 ///
 /// # Errors
 /// [`LiveError::NoDefaultRoute`] where there is neither.
-pub(super) fn default_route_iface() -> Result<String, LiveError> {
+pub(crate) fn default_route_iface() -> Result<String, LiveError> {
     let table = |path| fs::read_to_string(path).unwrap_or_default();
     ipv4_default(&table("/proc/thread-self/net/route"))
         .or_else(|| ipv6_default(&table("/proc/thread-self/net/ipv6_route")))

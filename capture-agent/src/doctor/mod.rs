@@ -1,0 +1,60 @@
+//! What a live capture can do on this host, what is wrong, and what to do about it.
+//!
+//! Two ways to find out: looking ([`host`], [`links`], [`ethtool`], [`netdev`], [`programs`]), which
+//! works without privileges as far as the kernel tells, and [`trial`], which does what `run` does up
+//! to the first packet. Whether `run` would work is told by the trial alone; looking says why.
+//!
+//! Invariant: what was attached is taken off before this returns, and nothing else is changed.
+
+mod checks;
+mod ethtool;
+mod host;
+mod links;
+mod netdev;
+mod programs;
+pub mod report;
+mod stack;
+mod surroundings;
+pub mod text;
+mod trial;
+
+use std::thread;
+
+pub use self::report::{Finding, Line, Report, Severity, schema};
+use crate::source::live::{LiveConfig, Namespace};
+
+/// Examines the host for a capture as `config` has it.
+#[must_use]
+pub fn examine(config: &LiveConfig) -> Report {
+    let host = host::look();
+    let mut findings = host::findings(&host, config);
+    let mut interfaces = Vec::new();
+    // Who sits on the hooks is looked at before the trial sits there, too.
+    let names = programs::Names::new();
+    for namespace in namespaces(config) {
+        let look = || surroundings::look(namespace.as_ref(), config, &names, host.cpus);
+        // A thread of its own, for it may enter another namespace and could not come back.
+        let seen = thread::scope(|scope| scope.spawn(look).join());
+        let (found, said) = seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        interfaces.extend(found);
+        findings.extend(said);
+    }
+    let (verdict, said) = trial::run(config);
+    // Where the driver has none, that is said already.
+    let is_known = |finding: &Finding| {
+        let of = |record: &&report::InterfaceRecord| finding.iface.as_ref() == Some(&record.iface);
+        let record = interfaces.iter().find(of);
+        finding.check == "xdp_refused" && record.is_some_and(|it| it.xdp.native == Some(false))
+    };
+    findings.extend(said.into_iter().filter(|finding| !is_known(finding)));
+    Report { host, interfaces, findings, verdict }
+}
+
+/// Those that can be found; the trial tells of others.
+fn namespaces(config: &LiveConfig) -> Vec<Option<Namespace>> {
+    if config.netns.is_empty() {
+        return vec![None];
+    }
+    let found = config.netns.iter().flat_map(|name| Namespace::find(std::slice::from_ref(name)));
+    found.flatten().map(Some).collect()
+}
