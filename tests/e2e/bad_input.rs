@@ -35,22 +35,35 @@ fn assert_complains(command: &mut Command, code: i32, words: &[&str]) {
 #[test]
 fn an_interface_that_is_not_there() {
     let host = Namespace::alone();
-    let folder = tempfile::tempdir().expect("temporary folder");
-    let old = folder.path().join("old.jsonl");
-    fs::write(&old, "old").expect("file can be written");
-    let command = &mut live::command(&host, "run --iface nosuch0");
-    command.arg("--output").arg(&old);
-    assert_complains(command, FAILURE, &["'nosuch0'", "lo"]);
-    // A capture that never began writes over nothing.
-    assert_eq!(fs::read(&old).expect("it is there"), b"old");
+    assert_writes_nothing(&host, "nosuch0", &["'nosuch0'", "lo"]);
+}
+
+/// A capture that can't begin writes over nothing, and leaves nothing.
+#[track_caller]
+fn assert_writes_nothing(host: &Namespace, iface: &str, complaint: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name| folder.path().join(name);
+    fs::write(path("old.jsonl"), "old").unwrap();
+    fs::write(path("old.pcapng"), "old").unwrap();
+    for record in ["old.pcapng", "new.pcapng"] {
+        let mut command = live::command(host, &format!("run --iface {iface}"));
+        for (option, name) in
+            [("--output", "old.jsonl"), ("--output", "new.har"), ("--record", record)]
+        {
+            command.arg(option).arg(path(name));
+        }
+        assert_complains(&mut command, FAILURE, complaint);
+        let left = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let left: Vec<_> = left.map(|path| fs::read(path).unwrap()).collect();
+        assert_eq!(left, [b"old", b"old"]);
+    }
 }
 
 #[test]
 fn an_interface_that_is_down() {
     let lab = Lab::new();
     lab.server.ip("link set eth0 down");
-    let command = &mut live::command(&lab.server, "run --iface eth0");
-    assert_complains(command, FAILURE, &["'eth0' is down", "ip link set eth0 up"]);
+    assert_writes_nothing(&lab.server, "eth0", &["'eth0' is down", "ip link set eth0 up"]);
 }
 
 #[test]

@@ -361,6 +361,42 @@ fn a_file_that_was_there_becomes_its_owner_s_and_stays_where_nothing_is_read() {
 }
 
 #[test]
+fn what_cannot_be_read_writes_over_nothing_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let good = capture(folder.path(), 1);
+    let bad = folder.path().join("bad.pcap");
+    fs::write(&bad, "no capture").unwrap();
+    let names = ["x.jsonl", "x.har", "x.jsonl.gz", "recording.pcapng"];
+    for threads in ["1", "2", "3"] {
+        for is_there in [true, false] {
+            let folder = TempDir::new().unwrap();
+            let path = |name: &str| folder.path().join(name);
+            for name in names.iter().filter(|_| is_there) {
+                fs::write(path(name), "old").unwrap();
+                fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
+            }
+            let before = files(folder.path());
+            let read = |captures: &[&Path]| {
+                let mut agent = Agent::new().args(["read", "--threads", threads]).args(captures);
+                for name in &names[..3] {
+                    agent = agent.args(["--output".as_ref(), path(name).as_os_str()]);
+                }
+                agent.args(["--record".as_ref(), path(names[3]).as_os_str()]).run()
+            };
+            read(&[&bad, &good]).assert_fails(1, "is not a pcap or pcapng capture");
+            assert_eq!(files(folder.path()), before, "{threads} threads");
+            let mode = |name| fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
+            assert!(!is_there || names.iter().all(|name| mode(name) == 0o644));
+            // What was begun has its results, and is not taken back.
+            read(&[&good, &bad]).assert_fails(1, "is not a pcap or pcapng capture");
+            let after = files(folder.path());
+            assert_eq!(targets("x.har", &after["x.har"]), Some(all(1)));
+            assert!(names.iter().all(|name| after[*name] != b"old" && mode(name) == 0o600));
+        }
+    }
+}
+
+#[test]
 fn a_descriptor_that_the_shell_opened_is_not_opened_anew() {
     let folder = TempDir::new().unwrap();
     let file = capture(folder.path(), 3);

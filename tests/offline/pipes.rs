@@ -208,13 +208,17 @@ fn a_signal_ends_what_has_not_begun() {
     mkfifoat(rustix::fs::CWD, &fifo, Mode::RWXU).unwrap();
     for threads in THREADS {
         for from in [Path::new("-"), &fifo] {
-            let (agent, stdin) = agent(&format!("read {} --threads {threads}", from.display()));
+            let output = folder.path().join("x.jsonl");
+            std::fs::write(&output, "old").unwrap();
+            let (from, to) = (from.display(), output.display());
+            let (agent, stdin) = agent(&format!("read {from} --threads {threads} --output {to}"));
             until_signals_are_caught(&agent);
             agent.signal(Signal::INT);
             let ended = agent.wait();
             drop(stdin);
             assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-            assert!(ended.stderr.contains("0 exchanges"), "{ended:?}");
+            assert!(ended.stderr.contains("before there was anything to read"), "{ended:?}");
+            assert_eq!(std::fs::read(&output).unwrap(), b"old");
         }
     }
 }

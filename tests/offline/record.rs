@@ -47,7 +47,7 @@ fn named(name: &str, ifindex: u32, netns: Option<&str>) -> Option<Arc<Interface>
 }
 
 fn record<'a>(path: &Path, items: impl IntoIterator<Item = Item<'a>>) {
-    let recording = Recording::create(path, &Rules::default()).unwrap();
+    let recording = Recording::open(path, &Rules::default()).unwrap();
     let mut recorder = Recorder::new(recording, |error| panic!("{error}"));
     items.into_iter().for_each(|item| recorder.item(&item));
     let ended = recorder.end().unwrap();
@@ -208,7 +208,7 @@ fn what_is_longer_than_a_packet_can_be_is_cut_in_several() {
 fn piped(pushes_back: bool) -> (PipeReader, Recorder, Writer) {
     let (reader, writer) = std::io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
-    let recording = Recording::create(Path::new(&path), &Rules::default()).unwrap();
+    let recording = Recording::open(Path::new(&path), &Rules::default()).unwrap();
     let (recorder, thread) = spawn(recording, pushes_back, |_| {}).unwrap();
     (reader, recorder, thread)
 }

@@ -73,7 +73,6 @@ pub(super) struct Ahead {
     blocks: Receiver<Block>,
     emptied: SyncSender<Block>,
     thread: Option<JoinHandle<()>>,
-    is_open: bool,
     block: Block,
     /// How many items of the block were had.
     items: usize,
@@ -99,18 +98,12 @@ impl Ahead {
             blocks,
             emptied,
             thread: Some(thread),
-            is_open: false,
             block: Block::default(),
             items: 0,
             is_waiting: false,
             verdicts: Verdicts::default(),
             notes: Vec::new(),
         })
-    }
-
-    /// All files are one here.
-    pub(super) fn open_next(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_open, true)
     }
 
     pub(super) fn next_item(&mut self) -> Result<Option<Item<'_>>, FileError> {

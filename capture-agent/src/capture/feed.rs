@@ -36,7 +36,8 @@ impl Feed {
     pub(super) fn open_next(&mut self) -> Result<bool, FileError> {
         match self {
             Self::Here(files) => files.open_next(),
-            Self::Ahead(ahead) => Ok(ahead.open_next()),
+            // All files are one there.
+            Self::Ahead(_) => Ok(false),
         }
     }
 
@@ -123,6 +124,29 @@ impl Files {
         }
     }
 
+    /// Opens the first one, and waits until it is clear that it can be read; `false` where the agent is
+    /// to end before.
+    pub(super) fn begin(&mut self) -> Result<bool, FileError> {
+        self.open_next()?;
+        while self.is_opening() {
+            if self.stop.is_set() && self.is_left() {
+                return Ok(false);
+            }
+            self.open()?;
+            if self.is_opening() {
+                if !self.is_waiting() {
+                    return Ok(false);
+                }
+                self.wait();
+            }
+        }
+        Ok(self.current.is_some())
+    }
+
+    const fn is_opening(&self) -> bool {
+        matches!(self.current, Some((_, Current::Opening(_))))
+    }
+
     pub(super) fn open_next(&mut self) -> Result<bool, FileError> {
         (self.verdicts, self.notes) = (self.verdicts(), self.notes());
         self.current = None;
@@ -138,7 +162,7 @@ impl Files {
         if self.stop.is_set() && self.is_left() {
             return Ok(None);
         }
-        if let Some((_, Current::Opening(_))) = self.current {
+        if self.is_opening() {
             self.open()?;
         }
         let Some((_, Current::Open(source))) = &mut self.current else { return Ok(None) };

@@ -24,18 +24,27 @@ use crate::cli::{CommonArgs, ReadArgs};
 /// Runs `read`.
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
-    // Before any file is made anew.
+    // Before a script runs.
     args.files.first().map_or(Ok(()), |first| FileSource::check(first))?;
-    let outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
+    let mut outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
     let recording = record::open(&args.common, Clock::Packets, control.stop())?;
     let selection = selection(&args.common, &args.taken.port);
     let (paths, stop) = (args.files.clone(), control.stop());
-    let files = Files::new(paths, selection, args.taken.verify_checksums, stop);
+    let mut files = Files::new(paths, selection, args.taken.verify_checksums, stop);
     let engine = Engine::new(settings(&args.common, &args.taken.port));
     let division = Division::of(args.threads);
     let common = args.common.clone();
     control.run(std::future::ready(Ok(())), move |_| {
+        if !files.begin()? {
+            if !common.quiet {
+                eprintln!("ended before there was anything to read");
+            }
+            return Ok(());
+        }
+        // Only now: what can't be read writes over nothing.
+        outputs.begin()?;
         let has_thread = division.writers > 0;
+        let recording = recording.map(record::Open::begin).transpose()?;
         let recording = recording.map(|open| open.of_files(has_thread)).transpose()?;
         let (recorder, record) = recording.unzip();
         let reading = Reading {
@@ -101,28 +110,24 @@ impl Reading {
     /// Reads to the end of the files, or until nothing more is wanted. That the agent is to end, the
     /// feed knows.
     fn read_all(&mut self) -> Result<(), FileError> {
-        while self.feed.open_next()? {
-            loop {
-                if self.sink.is_full() || self.sink.way.has_failed() {
-                    return Ok(());
-                }
-                let Some(item) = self.feed.next_item()? else {
-                    if !self.feed.is_waiting() {
-                        break;
-                    }
+        while !self.sink.is_full() && !self.sink.way.has_failed() {
+            let Some(item) = self.feed.next_item()? else {
+                if self.feed.is_waiting() {
                     self.hand_over();
                     self.feed.wait();
-                    continue;
-                };
-                self.recorder.iter_mut().for_each(|recorder| recorder.item(&item));
-                match item {
-                    Item::Interface(iface, name) => self.engine.name_interface(iface, name),
-                    Item::Segment(segment) => self.engine.segment(&segment, &mut self.sink),
+                } else if !self.feed.open_next()? {
+                    break;
                 }
-                if self.ledger.is_due(self.engine.now()) {
-                    let stats = self.draw_up();
-                    self.sink.way.take(Event::Stats(Box::new(stats)));
-                }
+                continue;
+            };
+            self.recorder.iter_mut().for_each(|recorder| recorder.item(&item));
+            match item {
+                Item::Interface(iface, name) => self.engine.name_interface(iface, name),
+                Item::Segment(segment) => self.engine.segment(&segment, &mut self.sink),
+            }
+            if self.ledger.is_due(self.engine.now()) {
+                let stats = self.draw_up();
+                self.sink.way.take(Event::Stats(Box::new(stats)));
             }
         }
         Ok(())

@@ -29,7 +29,7 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 /// Runs `run`.
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
-    // Before any file is made anew.
+    // Before a script runs.
     LiveSource::check(&args.place.netns, &args.place.iface)?;
     let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
     let config = config(args, outputs.takes());
@@ -39,6 +39,9 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
         outputs = outputs.with_owners(owners.context("cannot look up sockets")?);
     }
     let (mut source, readers) = LiveSource::open(&config)?;
+    // Only now: a capture that can't begin writes over nothing.
+    outputs.begin()?;
+    let recording = recording.map(record::Open::begin).transpose()?;
     if !args.common.quiet {
         source.notices().for_each(|notice| say(notice, &args.port));
     }

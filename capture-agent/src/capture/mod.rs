@@ -119,7 +119,6 @@ fn selection(args: &CommonArgs, ports: &PortSet) -> Selection {
 }
 
 fn open_outputs(args: &CommonArgs, clock: Clock, stop: Stop) -> anyhow::Result<Outputs> {
-    // Before any file is made anew.
     let script = args.script.settings(args.http.show_secrets);
     let script = script.map(|settings| Script::open(&settings)).transpose()?;
     let outputs = open_formats(args, clock, stop, script.is_some())?;

@@ -16,28 +16,37 @@ pub(super) struct Record {
     writer: Option<Writer>,
 }
 
-/// Opens the recording that is asked for, and says what is in it.
+/// Opens the recording that is asked for.
 pub(super) fn open(
     args: &CommonArgs,
     clock: Clock,
     stop: Stop,
 ) -> Result<Option<Open>, OutputError> {
     let Some(path) = &args.record.record else { return Ok(None) };
-    let recording = Recording::create(path, &args.outputs.rules(clock, stop))?;
-    let output = path.display().to_string();
-    if !args.quiet {
-        eprintln!("recording to {output} every segment as it was on the wire, secrets included");
-    }
-    Ok(Some(Open { output, recording }))
+    let recording = Recording::open(path, &args.outputs.rules(clock, stop))?;
+    Ok(Some(Open { output: path.display().to_string(), recording, is_quiet: args.quiet }))
 }
 
 /// A recording that is open.
 pub(super) struct Open {
     output: String,
     recording: Recording,
+    is_quiet: bool,
 }
 
 impl Open {
+    /// Makes its file anew, and says what is in it.
+    pub(super) fn begin(mut self) -> Result<Self, OutputError> {
+        self.recording.begin()?;
+        if !self.is_quiet {
+            let output = &self.output;
+            eprintln!(
+                "recording to {output} every segment as it was on the wire, secrets included"
+            );
+        }
+        Ok(self)
+    }
+
     /// Has a thread write, which never pushes back.
     pub(super) fn live(self) -> io::Result<(Recorder, Record)> {
         self.by_thread(false)

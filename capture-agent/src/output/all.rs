@@ -169,6 +169,14 @@ impl Outputs {
         self.owners.as_ref()
     }
 
+    /// Makes their files anew. What cannot begin is to come before: it has written over nothing then.
+    ///
+    /// # Errors
+    /// If one can't be written to.
+    pub fn begin(&mut self) -> Result<(), OutputError> {
+        self.outputs.iter_mut().try_for_each(Output::begin)
+    }
+
     /// Writes an event to each output. A ledger gets what they have written until now. Where one can't
     /// be written any more, that is said, and the others go on.
     ///

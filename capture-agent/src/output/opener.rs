@@ -30,8 +30,9 @@ impl Opener {
         Self { report: Report::to(who), ..self }
     }
 
-    /// Opens an output. A file is made anew, for its owner's eyes alone; files that follow one another
-    /// are made as there is something to write.
+    /// Opens an output. A file is made anew, for its owner's eyes alone, once the outputs begin, and
+    /// stays as it is until then; files that follow one another are made as there is something to
+    /// write.
     ///
     /// # Errors
     /// If it can't be written to.
@@ -47,9 +48,7 @@ impl Opener {
         frame.extend_from_slice(format.end());
         let Self { rules, guardian, report, .. } = self;
         let files = Files::open(&target, rules, &frame, || guard(rules, guardian))?;
-        let mut output = Output::new(format, target, files, rules.clock, report.clone());
-        output.settle()?;
-        Ok(output)
+        Ok(Output::new(format, target, files, rules.clock, report.clone()))
     }
 
     /// All outputs together.

@@ -66,7 +66,9 @@ impl Output {
     /// # Errors
     /// If the file can't be made.
     pub fn open(format: Format, target: Target, verbosity: Verbosity) -> Result<Self, OutputError> {
-        Opener::default().open(format, target, verbosity)
+        let mut output = Opener::default().open(format, target, verbosity)?;
+        output.begin()?;
+        Ok(output)
     }
 
     pub(super) fn new(
@@ -103,8 +105,8 @@ impl Output {
         new
     }
 
-    /// Makes a file that is there a whole one, without records.
-    pub(super) fn settle(&mut self) -> Result<(), OutputError> {
+    /// Makes a file anew: a whole one, without records.
+    pub(super) fn begin(&mut self) -> Result<(), OutputError> {
         if self.files.rotates() || self.files.is_stream() {
             return Ok(());
         }

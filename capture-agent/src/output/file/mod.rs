@@ -8,17 +8,17 @@ pub(super) mod rules;
 mod series;
 pub(super) mod stream;
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use guardian::Guardian;
 use packer::Coding;
-use regular::Regular;
+use regular::{Before, Regular};
 use rules::{Clock, Rotation, Rules};
 use rustix::io::{FdFlags, fcntl_getfd};
 use series::Series;
@@ -53,8 +53,8 @@ enum Place {
 }
 
 impl Files {
-    /// Where a target wants them; `frame` is what a whole file without records holds. The guardian is
-    /// asked for where there is something to guard.
+    /// Where a target wants them; `frame` is what a whole file without records holds. What is in a file
+    /// stays until the first commit. The guardian is asked for where there is something to guard.
     pub(super) fn open(
         target: &Target,
         rules: &Rules,
@@ -76,15 +76,13 @@ impl Files {
             let guardian = guardian().map_err(failed)?;
             return Ok(Self::new(Place::Many { series, coding, file: None, guardian }, rules));
         }
-        let file = create(path).map_err(|error| no_reader(target, path, error))?;
+        let (file, before) = open_file(path).map_err(|error| no_reader(target, path, error))?;
         if !file.metadata().map_err(failed)?.is_file() {
             let descriptor = Descriptor::new(file, rules.stop.clone());
             return Ok(Self::to(Box::new(descriptor), coding, rules));
         }
-        // One that was there may have been anybody's to read.
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         let guardian = guardian().map_err(failed)?;
-        let file = Regular::new(file, coding, frame, guardian.as_ref());
+        let file = Regular::anew(file, coding, frame, guardian, before);
         Ok(Self::new(Place::One(file), rules))
     }
 
@@ -182,12 +180,20 @@ impl Files {
     }
 }
 
-/// Heads and bodies are nobody else's business: a new file is its owner's alone. A FIFO without a
-/// reader is an error.
-fn create(path: &Path) -> io::Result<File> {
+/// Heads and bodies are nobody else's business: a new file is its owner's alone. What is in one that
+/// is there stays, for now. A FIFO without a reader is an error.
+fn open_file(path: &Path) -> io::Result<(File, Before)> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+    options.write(true).mode(0o600).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    match options.create_new(true).open(path) {
+        Ok(file) => Ok((file, Before::Nothing(path.to_owned()))),
+        // A link that leads nowhere is there too.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = options.create_new(false).create(true).open(path)?;
+            Ok((file, Before::Other))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn no_reader(target: &Target, path: &Path, error: io::Error) -> OutputError {

@@ -2,11 +2,13 @@
 //!
 //! Invariants: what was committed, and the tail behind it, are a whole file of the format; the next
 //! commit overwrites the tail; one that fails leaves the file as it was before. A guardian knows
-//! what was committed, and puts that right where the agent is gone amid a commit.
+//! what was committed, and puts that right where the agent is gone amid a commit. What was in the
+//! file before stays until the first commit; where there is none, nothing has changed.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::io::{Errno, pwritev};
@@ -23,6 +25,19 @@ pub(super) struct Regular {
     tail: Vec<u8>,
     packer: Packer,
     guarded: Option<Guarded>,
+    /// `None` after the first commit has begun.
+    before: Option<Before>,
+    /// Who is to guard it then.
+    guardian: Option<Arc<Guardian>>,
+}
+
+/// What was there before the first commit.
+#[derive(Debug)]
+pub(super) enum Before {
+    /// A file with something else in it, which may be anybody's to read.
+    Other,
+    /// Nothing under this name.
+    Nothing(PathBuf),
 }
 
 impl Regular {
@@ -36,11 +51,39 @@ impl Regular {
         let packer = Packer::new(coding);
         let tail = packer.tail(frame);
         let guarded = guardian.and_then(|guardian| guardian.guard(&file, &tail));
-        Self { file, committed: 0, tail, packer, guarded }
+        Self { file, committed: 0, tail, packer, guarded, before: None, guardian: None }
+    }
+
+    /// A file that was opened as it is, and is made anew by the first commit.
+    pub(super) fn anew(
+        file: File,
+        coding: Coding,
+        frame: &[u8],
+        guardian: Option<Arc<Guardian>>,
+        before: Before,
+    ) -> Self {
+        let mut opened = Self::new(file, coding, frame, None);
+        (opened.before, opened.guardian) = (Some(before), guardian);
+        opened
+    }
+
+    /// Makes the file anew, once.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.before.is_none() {
+            return Ok(());
+        }
+        // First of all: who is gone after it leaves a whole file.
+        let guardian = self.guardian.take();
+        self.guarded = guardian.and_then(|guardian| guardian.guard(&self.file, &self.tail));
+        self.file.set_len(0)?;
+        self.file.set_permissions(Permissions::from_mode(0o600))?;
+        self.before = None;
+        Ok(())
     }
 
     /// Adds whole records; `end` ends the file until the next ones.
     pub(super) fn commit(&mut self, records: &[u8], end: &[u8]) -> io::Result<()> {
+        self.begin()?;
         let packed = self.packer.pack(records)?;
         let tail = self.packer.tail(end);
         let written = write_at(&self.file, self.committed, [&packed, &tail]);
@@ -74,6 +117,19 @@ impl Regular {
 
     pub(super) fn compresses(&self) -> bool {
         self.packer.compresses()
+    }
+}
+
+impl Drop for Regular {
+    fn drop(&mut self) {
+        let Some(Before::Nothing(path)) = self.before.take() else { return };
+        // Somebody else's file may have its name by now.
+        let identity = |it: &Metadata| (it.dev(), it.ino());
+        let ours = self.file.metadata().map(|it| (identity(&it), it.len()));
+        let there = fs::symlink_metadata(&path).map(|it| (identity(&it), 0));
+        if ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there)) {
+            let _ = fs::remove_file(&path);
+        }
     }
 }
 

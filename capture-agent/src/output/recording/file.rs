@@ -40,12 +40,12 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Makes the file anew, for its owner's eyes alone; one after the other, as there is something to
-    /// write, where the rules say so.
+    /// Opens the file, for its owner's eyes alone; what is in it stays until [`Self::begin`]. One after
+    /// the other is made, as there is something to write, where the rules say so.
     ///
     /// # Errors
-    /// If it can't be made or written.
-    pub fn create(path: &Path, rules: &Rules) -> Result<Self, OutputError> {
+    /// If it can't be opened or made.
+    pub fn open(path: &Path, rules: &Rules) -> Result<Self, OutputError> {
         let target = Target::File(path.to_owned());
         let guardian = || rules.guarded.then(|| Guardian::start().map(Arc::new)).transpose();
         let files = Files::open(&target, rules, &section(), guardian)?;
@@ -62,9 +62,16 @@ impl Recording {
         };
         if !recording.files.rotates() {
             recording.begin_section();
-            recording.commit().map_err(|error| recording.failed(error))?;
         }
         Ok(recording)
+    }
+
+    /// Makes the file anew.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn begin(&mut self) -> Result<(), OutputError> {
+        self.commit().map_err(|error| self.failed(error))
     }
 
     /// Writes a parcel.
