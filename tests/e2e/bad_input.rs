@@ -128,7 +128,7 @@ fn without_privileges_but(capabilities: &str, check: impl FnOnce(&mut Command)) 
 }
 
 /// A copy of the agent where anyone can run it.
-fn agent_for_everyone() -> (TempDir, PathBuf) {
+pub(crate) fn agent_for_everyone() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("capture-agent");

@@ -27,6 +27,7 @@ mod bad_input;
 mod bodies;
 mod budget;
 mod docs;
+mod doctor;
 mod exchanges;
 mod files;
 mod filter;

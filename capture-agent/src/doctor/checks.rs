@@ -24,7 +24,7 @@ pub(super) struct Around<'a> {
 pub(super) fn findings(iface: &InterfaceRecord, around: &Around<'_>) -> Vec<Finding> {
     let mut found = vec![state(iface, around)];
     found.extend(frames(iface, around));
-    found.push(mtu(iface));
+    found.push(mtu(iface, around.config.hook));
     found.extend(xdp_programs(iface, around));
     found.extend(tc_programs(iface, around));
     if around.config.hook == HookChoice::Xdp {
@@ -66,9 +66,12 @@ fn frames(iface: &InterfaceRecord, around: &Around<'_>) -> Option<Finding> {
     )
 }
 
-fn mtu(iface: &InterfaceRecord) -> Finding {
+fn mtu(iface: &InterfaceRecord, hook: HookChoice) -> Finding {
     match iface.mtu {
-        Some(mtu) => Finding::ok("mtu", format!("{mtu} bytes; TC takes any")),
+        Some(mtu) if hook == HookChoice::Tc => {
+            Finding::ok("mtu", format!("{mtu} bytes; TC takes any"))
+        }
+        Some(mtu) => Finding::ok("mtu", format!("{mtu} bytes")),
         None => Finding::unseen("mtu", "the kernel does not tell"),
     }
 }
@@ -131,7 +134,7 @@ fn native(iface: &InterfaceRecord, around: &Around<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     match (iface.xdp.native, iface.xdp.frags, iface.mtu) {
         (Some(false), ..) => found.push(
-            Finding::note("xdp_driver", format!("the driver {driver} has no XDP"))
+            Finding::note("xdp_driver", format!("the driver {driver} has no XDP here"))
                 .means("XDP is generic here: packets have been through most of what TC costs")
                 .advice("leave out --hook xdp"),
         ),
@@ -139,8 +142,8 @@ fn native(iface: &InterfaceRecord, around: &Around<'_>) -> Vec<Finding> {
             Finding::warning(
                 "xdp_mtu",
                 format!(
-                    "MTU {mtu} is too large for XDP in the driver {driver}, which has no fragments: \
-                     a packet must fit into a page, which is {limit} bytes"
+                    "MTU {mtu} is too large for XDP in the driver {driver}, which takes packets of \
+                     up to {limit} bytes, in one piece"
                 ),
             )
             .means("the driver refuses it, so that XDP is generic, or keeps large packets from it")

@@ -230,7 +230,7 @@ fn lockdown(host: &HostRecord) -> Finding {
 fn memory(host: &HostRecord) -> Finding {
     let is_counted_by_group =
         KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(5, 11, 0));
-    let may_lift = host.capabilities.as_ref().is_some_and(|has| has.contains(&"CAP_SYS_RESOURCE"));
+    let may_lift = host.has("CAP_SYS_RESOURCE");
     let mib = |bytes: u64| bytes >> 20;
     match (host.memlock_bytes, host.memory_limit_bytes) {
         (Some(limit), _) if !is_counted_by_group && !may_lift => {
@@ -297,6 +297,12 @@ fn bpf_settings(host: &HostRecord) -> Vec<Finding> {
 fn cgroup2(host: &HostRecord) -> Finding {
     match &host.cgroup2 {
         Some(path) => Finding::ok("cgroup2", format!("mounted at {path}")),
+        // It may be mounted where only others see it, as after `ip netns exec`.
+        None if !host.has("CAP_SYS_PTRACE") => {
+            Finding::unseen("cgroup2", "no control groups of version 2 can be seen from here")
+                .means("`cgroup` and `container` of exchanges stay null")
+                .advice("run it with `sudo`")
+        }
         None => Finding::note("cgroup2", "no control groups of version 2 are mounted")
             .means("`cgroup` and `container` of exchanges stay null; `process` is found all the same")
             .advice("`mount -t cgroup2 none /sys/fs/cgroup/unified`, or start with systemd's unified hierarchy"),

@@ -23,6 +23,9 @@ use std::thread;
 pub use self::report::{Finding, Line, Report, Severity, schema};
 use crate::source::live::{LiveConfig, Namespace};
 
+/// What a driver without XDP says: `EOPNOTSUPP`.
+const NOT_SUPPORTED: &str = "(os error 95)";
+
 /// Examines the host for a capture as `config` has it.
 #[must_use]
 pub fn examine(config: &LiveConfig) -> Report {
@@ -40,11 +43,14 @@ pub fn examine(config: &LiveConfig) -> Report {
         findings.extend(said);
     }
     let (verdict, said) = trial::run(config);
-    // Where the driver has none, that is said already.
+    // Where the driver has none, that is said already; it may have said no for another reason.
     let is_known = |finding: &Finding| {
         let of = |record: &&report::InterfaceRecord| finding.iface.as_ref() == Some(&record.iface);
         let record = interfaces.iter().find(of);
-        finding.check == "xdp_refused" && record.is_some_and(|it| it.xdp.native == Some(false))
+        let has_none = finding.found.contains(NOT_SUPPORTED);
+        finding.check == "xdp_refused"
+            && has_none
+            && record.is_some_and(|it| it.xdp.native == Some(false))
     };
     findings.extend(said.into_iter().filter(|finding| !is_known(finding)));
     Report { host, interfaces, findings, verdict }

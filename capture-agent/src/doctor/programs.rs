@@ -19,6 +19,8 @@ const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_ID: u16 = 11;
 /// Bytes of a `tcmsg`.
 const TCMSG_LEN: usize = 20;
+/// The part of a `u32` filter's handle that its hash tables, which are listed as filters, have not.
+const U32_NODE: u32 = 0xfff;
 const NLA_FLAGS: u16 = 0xc000;
 const BPF_PROG_QUERY: libc::c_long = 16;
 /// A hook takes so many programs at most (`BPF_MPROG_MAX`).
@@ -78,17 +80,24 @@ pub(super) fn on(link: &Link, netlink: &OwnedFd, names: &Names) -> (Vec<ProgramR
 /// A filter of clsact. What has no handle only says that filters of this priority follow.
 fn filter(message: &Message<'_>, hook: &'static str, names: &Names) -> Option<ProgramRecord> {
     let (head, rest) = message.body.split_at_checked(TCMSG_LEN)?;
-    if message.kind != RTM_NEWTFILTER || field_u32(head, 8)? == 0 {
+    let handle = field_u32(head, 8)?;
+    if message.kind != RTM_NEWTFILTER || handle == 0 {
         return None;
     }
     let find = |bytes, wanted| {
         let mut all = attributes(bytes);
         all.find_map(|(kind, value)| (kind & !NLA_FLAGS == wanted).then_some(value))
     };
-    let options = find(rest, TCA_OPTIONS).unwrap_or_default();
+    let kind = find(rest, TCA_KIND).map(text);
+    if kind.as_deref() == Some("u32") && handle & U32_NODE == 0 {
+        return None;
+    }
+    // Each kind of filter has options of its own.
+    let options = find(rest, TCA_OPTIONS).filter(|_| kind.as_deref() == Some("bpf"));
+    let options = options.unwrap_or_default();
     let id = find(options, TCA_BPF_ID).and_then(|value| field_u32(value, 0));
     let name = id.and_then(|id| names.of(id)).or_else(|| find(options, TCA_BPF_NAME).map(text));
-    Some(ProgramRecord { hook, way: "clsact", filter: find(rest, TCA_KIND).map(text), name, id })
+    Some(ProgramRecord { hook, way: "clsact", filter: kind, name, id })
 }
 
 /// The part of `bpf_attr` (`linux/bpf.h`) that `BPF_PROG_QUERY` takes.

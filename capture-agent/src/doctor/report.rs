@@ -181,6 +181,13 @@ pub struct HostRecord {
     pub cgroup2: Option<String>,
 }
 
+impl HostRecord {
+    /// Whether the process is known to have this capability.
+    pub(super) fn has(&self, capability: &str) -> bool {
+        self.capabilities.as_ref().is_some_and(|all| all.contains(&capability))
+    }
+}
+
 /// An interface, as far as it matters to a capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InterfaceRecord {
@@ -288,7 +295,7 @@ pub struct AttachedRecord {
 }
 
 /// A hook that was taken.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HookRecord {
     /// `xdp_ingress`, `tc_ingress` or `tc_egress`.
     pub hook: &'static str,

@@ -90,6 +90,7 @@ pub(super) fn findings(all: &[Link], chosen: &[&Link], forwards: bool) -> Vec<(S
                 found.push((one.name.clone(), twice(relation, one, other)));
             }
         }
+        found.extend(smaller(one, all).map(|finding| (one.name.clone(), finding)));
         let of_others = all.iter().filter(|link| chosen.iter().all(|it| it.index != link.index));
         let of_others = of_others.filter_map(|other| missed(one, other, all));
         found.extend(of_others.map(|finding| (one.name.clone(), finding)));
@@ -102,7 +103,10 @@ pub(super) fn findings(all: &[Link], chosen: &[&Link], forwards: bool) -> Vec<(S
     {
         let names = names(chosen.iter().copied().filter(|link| !link.is_loopback()));
         let finding = Finding::note("stack", format!("the host forwards packets between {names}"))
-            .means("what comes in by one and leaves by another is seen on both")
+            .means(
+                "what comes in by one and leaves by another is seen on both; its exchange comes once, \
+                 unless addresses are translated in between",
+            )
             .advice("where that is not wanted, capture on one of them");
         found.push((first.name.clone(), finding));
     }
@@ -138,8 +142,26 @@ fn twice(relation: Relation, one: &Link, other: &Link) -> Finding {
         ),
     };
     Finding::warning("stack", found)
-        .means("a packet that passes both is seen twice, and the second time counts as sent again")
+        .means(
+            "a packet that passes both is seen twice, and costs twice; its exchange comes once, and \
+             names the interface that saw it first",
+        )
         .advice(advice)
+}
+
+/// What one sends is not taken by the one that it goes to next, which has a smaller MTU.
+fn smaller(one: &Link, all: &[Link]) -> Option<Finding> {
+    let bridge = || master(one, all).filter(|master| is_bridge(master));
+    let next = peer(one, all).into_iter().chain(bridge());
+    let (mtu, next) =
+        next.filter_map(|next| Some((next.mtu?, next))).min_by_key(|(mtu, _)| *mtu)?;
+    let own = one.mtu?;
+    (own > mtu).then(|| {
+        let found = format!("MTU {own} is too large for {}, which has {mtu}", shown(next));
+        Finding::warning("mtu", found)
+            .means("larger packets are dropped there: they are seen, and never answered")
+            .advice(format!("`ip link set {} mtu {mtu}`", one.name))
+    })
 }
 
 /// One is captured on, and the other is not, though its packets may be meant.

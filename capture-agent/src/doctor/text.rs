@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use textwrap::{Options, WordSplitter};
 
-use super::report::{Finding, HookRecord, InterfaceRecord, Report, Severity};
+use super::report::{AttachedRecord, Finding, HookRecord, InterfaceRecord, Report, Severity};
 use crate::notation::escape::visible;
 use crate::output::Screen;
 use crate::output::style::{BOLD, CYAN, DIM, GREEN, RED, Style, YELLOW};
@@ -36,19 +36,15 @@ pub fn write(report: &Report, screen: Screen, to: &mut impl Write) -> io::Result
     page.findings(report, None)?;
     for record in &report.interfaces {
         writeln!(page.to)?;
-        page.heading(&place(record), Some(&facts(record)))?;
+        page.heading(&place(&record.iface, record.netns.as_deref()), Some(&facts(record)))?;
         page.findings(report, Some(record))?;
     }
     writeln!(page.to)?;
     page.verdict(report)
 }
 
-fn place(record: &InterfaceRecord) -> String {
-    let name = &record.iface;
-    record
-        .netns
-        .as_ref()
-        .map_or_else(|| name.to_string(), |netns| format!("{name} in namespace {netns}"))
+fn place(iface: &str, netns: Option<&str>) -> String {
+    netns.map_or_else(|| iface.to_owned(), |netns| format!("{iface} in namespace {netns}"))
 }
 
 /// An interface in some words.
@@ -146,12 +142,23 @@ impl<W: Write> Page<'_, W> {
         if verdict.attached.is_empty() {
             return self.wrapped(&[first, (", ", None)], "  ", "and wait for an interface to come");
         }
-        self.wrapped(&[first], "", ":")?;
-        for attached in &verdict.attached {
-            let of = attached.netns.as_ref().map(|netns| format!(" in namespace {netns}"));
-            let of = of.unwrap_or_default();
-            self.wrapped(&[("  ", None)], "  ", &format!("{}{of}", attached.iface))?;
-            for hook in &attached.hooks {
+        let warnings = report.findings.iter().filter(|it| it.severity == Severity::Warning).count();
+        let beside = match warnings {
+            0 => ":".to_owned(),
+            1 => "; see the warning above:".to_owned(),
+            _ => format!("; see the {warnings} warnings above:"),
+        };
+        self.wrapped(&[first], "", &beside)?;
+        // Most often all are attached to in the same way.
+        let mut rest: Vec<_> = verdict.attached.iter().collect();
+        while let Some(first) = rest.first().copied() {
+            let (alike, others) = rest.into_iter().partition(|it| it.hooks == first.hooks);
+            rest = others;
+            let alike: Vec<&AttachedRecord> = alike;
+            let names: Vec<_> =
+                alike.iter().map(|it| place(&it.iface, it.netns.as_deref())).collect();
+            self.wrapped(&[("  ", None)], "  ", &names.join(", "))?;
+            for hook in &first.hooks {
                 self.wrapped(&[("    ", None)], "      ", &told(hook))?;
             }
         }

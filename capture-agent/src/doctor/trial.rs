@@ -65,6 +65,8 @@ fn finding(notice: &Notice) -> Option<Finding> {
     match notice {
         Notice::LeftOut { iface, netns, reason } => Some(
             Finding::warning("left_out", format!("`run` leaves it out: {reason}"))
+                .means("it matches a pattern, and can't be captured on; the others are")
+                .advice("nothing, unless it is one that you want")
                 .of(netns.as_deref(), iface),
         ),
         Notice::NoMatch { pattern, netns } => {
