@@ -382,6 +382,16 @@ fn other_namespaces() {
     assert_eq!(report.interface("eth0")["netns"], *server);
     assert_eq!(report.verdict()["attached"][0]["netns"], *server);
 
+    // The wire's two ends: what is seen in two namespaces never meets.
+    let both = format!("--netns {server} --netns {client} --iface eth0");
+    let report = Report::of(&elsewhere, &both, 0);
+    let words = ["'eth0' and 'eth0'", "two ends of a pair", "come twice", &*client];
+    report.assert_found("warning", "stack", Some("eth0"), &words);
+    let other = Lab::new();
+    let apart = format!("--netns {server} --netns {} --iface eth0", other.server);
+    let report = Report::of(&elsewhere, &apart, 0);
+    assert!(report.all("warning").is_empty(), "{:#?}", report.0);
+
     lab.client.ip("link set eth0 down");
     let both = format!("--netns {server} --netns {client} --iface eth0");
     let report = Report::of(&elsewhere, &both, 1);

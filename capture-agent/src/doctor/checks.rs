@@ -228,3 +228,108 @@ fn shown(program: &ProgramRecord) -> String {
         (None, None) => "one without a name".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+    use crate::doctor::tests::config;
+
+    /// A card as there are many, with nothing wrong.
+    fn card() -> InterfaceRecord {
+        let offloads = OffloadsRecord { gro: Some(true), lro: Some(false), ..Default::default() };
+        InterfaceRecord {
+            iface: "eth0".to_owned(),
+            frames: "ethernet",
+            driver: Some("ixgbe".to_owned()),
+            up: true,
+            carrier: Some(true),
+            mtu: Some(1500),
+            rx_queues: Some(8),
+            offloads,
+            xdp: XdpRecord { native: Some(true), frags: Some(false) },
+            ..InterfaceRecord::default()
+        }
+    }
+
+    /// What is said by each check that has more to say than that all is well.
+    fn said(iface: &InterfaceRecord, hook: HookChoice) -> Vec<(&'static str, Severity)> {
+        let config = config(hook);
+        let around =
+            Around { config: &config, cpus: 8, page_bytes: 4096, is_named: true, is_hidden: false };
+        let found = findings(iface, &around).into_iter();
+        let odd = found.filter(|finding| finding.severity != Severity::Ok);
+        odd.map(|finding| (finding.check, finding.severity)).collect()
+    }
+
+    use super::super::report::{OffloadsRecord, XdpRecord};
+    use HookChoice::{Tc, Xdp};
+    use Severity::{Fault, Note, Unseen, Warning};
+
+    #[test]
+    fn of_a_card_with_nothing_wrong_nothing_is_said() {
+        assert_eq!(said(&card(), Tc), []);
+        assert_eq!(said(&card(), Xdp), []);
+    }
+
+    #[test]
+    fn an_mtu_is_too_large_for_xdp_without_fragments_alone() {
+        let fits = InterfaceRecord { mtu: Some(3506), ..card() };
+        let large = InterfaceRecord { mtu: Some(3507), ..card() };
+        assert_eq!(said(&fits, Xdp), []);
+        assert_eq!(said(&large, Xdp), [("xdp_mtu", Warning)]);
+        assert_eq!(said(&large, Tc), []);
+        let xdp = XdpRecord { native: Some(true), frags: Some(true) };
+        assert_eq!(said(&InterfaceRecord { xdp, ..large.clone() }, Xdp), []);
+        let xdp = XdpRecord { native: Some(false), frags: Some(false) };
+        assert_eq!(said(&InterfaceRecord { xdp, ..large.clone() }, Xdp), [("xdp_driver", Note)]);
+        let xdp = XdpRecord::default();
+        assert_eq!(said(&InterfaceRecord { xdp, ..large }, Xdp), [("xdp_driver", Unseen)]);
+    }
+
+    #[test]
+    fn offloads_that_cost_or_hinder_are_named() {
+        let with = |gro, lro| {
+            let offloads = OffloadsRecord { gro: Some(gro), lro: Some(lro), ..Default::default() };
+            InterfaceRecord { offloads, ..card() }
+        };
+        assert_eq!(said(&with(false, false), Tc), [("offloads", Note)]);
+        assert_eq!(said(&with(false, false), Xdp), []);
+        assert_eq!(said(&with(true, true), Xdp), [("lro", Warning)]);
+        assert_eq!(said(&with(true, true), Tc), []);
+    }
+
+    #[test]
+    fn one_queue_is_little_for_many_cpus() {
+        let one = InterfaceRecord { rx_queues: Some(1), ..card() };
+        assert_eq!(said(&one, Tc), [("queues", Note)]);
+        let veth = InterfaceRecord { kind: Some("veth".to_owned()), ..one };
+        assert_eq!(said(&veth, Tc), []);
+    }
+
+    #[test]
+    fn a_link_that_is_down_and_an_interface_that_is_down_are_two_things() {
+        let unplugged = InterfaceRecord { carrier: Some(false), ..card() };
+        assert_eq!(said(&unplugged, Tc), [("state", Warning)]);
+        let down = InterfaceRecord { up: false, ..unplugged };
+        assert_eq!(said(&down, Tc), [("state", Fault)]);
+    }
+
+    #[test]
+    fn programs_of_others_matter_by_their_hook() {
+        let program = |hook, way| ProgramRecord {
+            hook,
+            way,
+            filter: None,
+            name: Some("theirs".to_owned()),
+            id: Some(7),
+        };
+        let with =
+            |programs: &[ProgramRecord]| InterfaceRecord { programs: programs.to_vec(), ..card() };
+        let xdp = with(&[program("xdp_ingress", "generic")]);
+        assert_eq!(said(&xdp, Xdp), [("xdp", Fault)]);
+        assert_eq!(said(&xdp, Tc), [("xdp", Warning)]);
+        let both = with(&[program("tc_ingress", "tcx"), program("tc_egress", "netkit")]);
+        assert_eq!(said(&both, Tc), [("tc", Note), ("tc", Note)]);
+    }
+}

@@ -312,12 +312,66 @@ fn cgroup2(host: &HostRecord) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Severity;
+    use crate::doctor::tests::config;
 
     #[test]
     fn the_lockdown_in_force_is_the_one_in_brackets() {
         assert_eq!(in_force("none [integrity] confidentiality\n").as_deref(), Some("integrity"));
         assert_eq!(in_force("[none] integrity confidentiality\n").as_deref(), Some("none"));
         assert_eq!(in_force(""), None);
+    }
+
+    /// A host with nothing wrong.
+    fn well() -> HostRecord {
+        HostRecord {
+            kernel_half: true,
+            btf: true,
+            capabilities: Some(CAPABILITIES.iter().map(|(_, name)| *name).collect()),
+            user_namespace: Some(false),
+            seccomp: Some(false),
+            lockdown: Some("none".to_owned()),
+            jit: Some(1),
+            jit_harden: Some(0),
+            unprivileged_bpf_disabled: Some(2),
+            bpf_stats: Some(false),
+            cgroup2: Some("/sys/fs/cgroup".to_owned()),
+            ..HostRecord::default()
+        }
+    }
+
+    /// What is said by each check that has more to say than that all is well; of the kernel that runs
+    /// the test, nothing.
+    fn said(host: &HostRecord) -> Vec<(&'static str, Severity)> {
+        let found = findings(host, &config(HookChoice::Tc)).into_iter();
+        let odd = found.filter(|it| it.severity != Severity::Ok && it.check != "kernel");
+        odd.inspect(|it| assert!(it.severity < Severity::Warning || it.advice.is_some(), "{it:?}"))
+            .map(|finding| (finding.check, finding.severity))
+            .collect()
+    }
+
+    #[test]
+    fn each_fault_of_a_host_is_named() {
+        use Severity::{Fault, Note, Unseen, Warning};
+        assert_eq!(said(&well()), []);
+        let no_half = HostRecord { kernel_half: false, ..well() };
+        assert_eq!(said(&no_half), [("kernel_half", Fault)]);
+        assert_eq!(said(&HostRecord { btf: false, ..well() }), [("btf", Note)]);
+        let nobody = HostRecord { capabilities: Some(Vec::new()), ..well() };
+        assert_eq!(said(&nobody), [("capabilities", Fault), ("capabilities", Warning)]);
+        let contained = HostRecord { user_namespace: Some(true), seccomp: Some(true), ..well() };
+        assert_eq!(said(&contained), [("user_namespace", Warning), ("seccomp", Note)]);
+        let locked = HostRecord { lockdown: Some("confidentiality".to_owned()), ..well() };
+        assert_eq!(said(&locked), [("lockdown", Note)]);
+        let small = HostRecord { memory_limit_bytes: Some(64 << 20), ..well() };
+        assert_eq!(said(&small), [("memory", Warning)]);
+        assert_eq!(said(&HostRecord { jit: Some(0), ..well() }), [("jit", Warning)]);
+        assert_eq!(said(&HostRecord { jit: None, ..well() }), [("jit", Unseen)]);
+        assert_eq!(said(&HostRecord { jit_harden: Some(2), ..well() }), [("jit_harden", Note)]);
+        let open = HostRecord { unprivileged_bpf_disabled: Some(0), ..well() };
+        assert_eq!(said(&open), [("unprivileged_bpf", Note)]);
+        assert_eq!(said(&HostRecord { bpf_stats: Some(true), ..well() }), [("bpf_stats", Note)]);
+        assert_eq!(said(&HostRecord { cgroup2: None, ..well() }), [("cgroup2", Note)]);
     }
 
     #[test]

@@ -46,8 +46,9 @@ pub(super) struct Link {
     pub(super) kind: Option<String>,
     /// Index of the one that it is upon, or of the other end.
     pub(super) link: Option<u32>,
-    /// Whether that one is in another namespace, so that the index is one of there.
-    pub(super) link_elsewhere: bool,
+    /// The id that this namespace has for the one that the other interface is in, where that is
+    /// another one, so that the index is one of there.
+    pub(super) link_netns: Option<u32>,
     /// Index of the bridge, bond or the like that it is a port of.
     pub(super) master: Option<u32>,
     /// XDP programs: the way of each, and its id.
@@ -112,7 +113,7 @@ fn link(message: Message<'_>) -> Option<Link> {
             IFLA_NUM_TX_QUEUES => link.tx_queues = number(),
             IFLA_NUM_RX_QUEUES => link.rx_queues = number(),
             IFLA_CARRIER => link.carrier = value.first().map(|carrier| *carrier != 0),
-            IFLA_LINK_NETNSID => link.link_elsewhere = true,
+            IFLA_LINK_NETNSID => link.link_netns = number(),
             IFLA_LINKINFO => link.kind = kind_of(value),
             IFLA_XDP => link.xdp = xdp(value),
             _ => {}
@@ -213,7 +214,7 @@ mod tests {
             mtu: Some(9000),
             kind: Some("veth".to_owned()),
             link: Some(8),
-            link_elsewhere: true,
+            link_netns: Some(0),
             master: Some(3),
             xdp: vec![("native", 30), ("generic", 31)],
             ..Link::default()

@@ -28,11 +28,11 @@ enum Relation {
 
 fn is_upon(upper: &Link, lower: &Link) -> bool {
     let hands_on = upper.kind.as_deref().is_some_and(|kind| UPON.contains(&kind));
-    hands_on && !upper.link_elsewhere && upper.link == Some(lower.index)
+    hands_on && upper.link_netns.is_none() && upper.link == Some(lower.index)
 }
 
 fn is_pair(one: &Link, other: &Link) -> bool {
-    let meant = |from: &Link, to: &Link| !from.link_elsewhere && from.link == Some(to.index);
+    let meant = |from: &Link, to: &Link| from.link_netns.is_none() && from.link == Some(to.index);
     one.is_pair() && other.is_pair() && meant(one, other) && meant(other, one)
 }
 
@@ -245,4 +245,134 @@ fn names<'a>(links: impl Iterator<Item = &'a Link>) -> String {
 
 fn shown(link: &Link) -> String {
     format!("'{}'", link.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+
+    fn link(name: &str, index: u32, kind: &str) -> Link {
+        let kind = Some(kind.to_owned()).filter(|kind| !kind.is_empty());
+        let hardware = libc::ARPHRD_ETHER;
+        Link { name: name.to_owned(), index, kind, hardware, mtu: Some(1500), ..Link::default() }
+    }
+
+    fn port(name: &str, index: u32, kind: &str, master: u32) -> Link {
+        Link { master: Some(master), ..link(name, index, kind) }
+    }
+
+    fn upon(name: &str, index: u32, kind: &str, lower: u32) -> Link {
+        Link { link: Some(lower), ..link(name, index, kind) }
+    }
+
+    /// What is said where these are captured on, as interface, severity and text.
+    fn said(all: &[Link], chosen: &[&str]) -> Vec<(String, Severity, String)> {
+        let chosen: Vec<_> = all.iter().filter(|link| chosen.contains(&&*link.name)).collect();
+        let found = findings(all, &chosen, false).into_iter();
+        let text = |finding: &Finding| {
+            let advice = finding.advice.as_deref().unwrap_or_default();
+            format!("{}; {advice}", finding.found)
+        };
+        found.map(|(name, finding)| (name, finding.severity, text(&finding))).collect()
+    }
+
+    #[track_caller]
+    fn assert_said(all: &[Link], chosen: &[&str], on: &str, severity: Severity, words: &[&str]) {
+        let said = said(all, chosen);
+        let is_it = |(name, it, text): &&(String, Severity, String)| {
+            name == on && *it == severity && words.iter().all(|word| text.contains(word))
+        };
+        assert_eq!(
+            said.iter().filter(is_it).count(),
+            1,
+            "{on} {severity:?} {words:?} in {said:#?}"
+        );
+    }
+
+    fn warnings(all: &[Link], chosen: &[&str]) -> usize {
+        let said = said(all, chosen);
+        said.iter().filter(|(_, severity, _)| *severity == Severity::Warning).count()
+    }
+
+    #[test]
+    fn a_bond_is_captured_on_and_not_its_slaves() {
+        for kind in ["bond", "team"] {
+            let all = [port("eth0", 2, "", 9), port("eth1", 3, "", 9), link("up0", 9, kind)];
+            let alone = ["'eth0' is a port of the", "'up0'", "--iface up0"];
+            assert_said(&all, &["eth0"], "eth0", Severity::Warning, &alone);
+            let both = ["'eth1' is a port of 'up0', and both", "capture on 'up0' alone"];
+            assert_said(&all, &["eth1", "up0"], "eth1", Severity::Warning, &both);
+            assert_eq!(warnings(&all, &["up0"]), 0);
+            // Whoever has not chosen yet is told what to choose.
+            let ports = ["has the ports 'eth0', 'eth1'", "capture on up0 alone"];
+            assert_said(&all, &[], "up0", Severity::Note, &ports);
+        }
+    }
+
+    #[test]
+    fn a_vlan_and_the_like_show_what_is_below() {
+        for kind in UPON {
+            let all = [link("eth0", 2, ""), upon("eth0.5", 3, kind, 2)];
+            let words = ["'eth0.5' is upon 'eth0'", "capture on 'eth0' alone"];
+            assert_said(&all, &["eth0", "eth0.5"], "eth0", Severity::Warning, &words);
+            assert_eq!(warnings(&all, &["eth0"]) + warnings(&all, &["eth0.5"]), 0);
+        }
+        // In a tunnel packets lie in others, and what is below is in another namespace's numbers.
+        let elsewhere = Link { link_netns: Some(1), ..upon("eth0.5", 3, "vlan", 2) };
+        for apart in [upon("vxlan0", 3, "vxlan", 2), elsewhere] {
+            let all = [link("eth0", 2, ""), apart.clone()];
+            assert_eq!(said(&all, &["eth0", &apart.name]), []);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_a_pair_are_said_once() {
+        let all = [upon("v0", 2, "veth", 3), upon("v1", 3, "veth", 2)];
+        assert_eq!(warnings(&all, &["v0", "v1"]), 1);
+        assert_eq!(warnings(&all, &["v0"]), 0);
+        // The same numbers, and the other ends are elsewhere.
+        let apart = all.map(|link| Link { link_netns: Some(0), ..link });
+        assert_eq!(said(&apart, &["v0", "v1"]), []);
+    }
+
+    #[test]
+    fn ports_of_a_bridge_are_neighbours_and_those_of_a_bond_are_not() {
+        let bridge = [port("v0", 2, "veth", 9), port("v1", 3, "veth", 9), link("br0", 9, "bridge")];
+        let words = ["'v0' and 'v1' are ports of one bridge"];
+        assert_said(&bridge, &["v0", "v1"], "v0", Severity::Warning, &words);
+        let of = ["'v0', 'v1'", "--iface br0"];
+        assert_said(&bridge, &[], "br0", Severity::Note, &of);
+        let bond = [port("eth0", 2, "", 9), port("eth1", 3, "", 9), link("bond0", 9, "bond")];
+        let said = said(&bond, &["eth0", "eth1"]);
+        assert!(said.iter().all(|(.., text)| !text.contains("ports of one bridge")), "{said:#?}");
+    }
+
+    #[test]
+    fn a_port_with_a_larger_mtu_than_its_bridge_is_named() {
+        let large = Link { mtu: Some(9000), ..port("v0", 2, "veth", 9) };
+        let all = [large, link("br0", 9, "bridge")];
+        let words = ["MTU 9000 is too large for 'br0', which has 1500"];
+        assert_said(&all, &["v0"], "v0", Severity::Warning, &words);
+        assert_eq!(warnings(&all, &["br0"]), 0);
+    }
+
+    #[test]
+    fn a_host_that_forwards_shows_packets_on_two() {
+        let all = [link("eth0", 2, ""), link("eth1", 3, "")];
+        let chosen: Vec<_> = all.iter().collect();
+        let said = findings(&all, &chosen, true);
+        let [(on, finding)] = &said[..] else { panic!("{said:#?}") };
+        assert_eq!((on.as_str(), finding.severity), ("eth0", Severity::Note));
+        assert!(finding.found.contains("'eth0', 'eth1'"), "{finding:?}");
+        assert_eq!(findings(&all, &chosen[..1], true), []);
+        assert_eq!(findings(&all, &chosen, false), []);
+    }
+
+    #[test]
+    fn of_very_many_ports_some_are_named() {
+        let mut all = vec![link("br0", 9, "bridge")];
+        all.extend((0..300).map(|n| port(&format!("v{n}"), 10 + n, "veth", 9)));
+        assert_said(&all, &[], "br0", Severity::Note, &["'v7' and 292 more"]);
+    }
 }

@@ -8,37 +8,50 @@ use std::os::fd::OwnedFd;
 use super::checks::{self, Around};
 use super::ethtool::Ethtool;
 use super::links::{self, Link};
+use super::netns::{self, Ends};
 use super::programs::{self, Names};
 use super::report::{Finding, InterfaceRecord, XdpRecord};
 use super::{netdev, stack};
 use crate::source::live::{IfacePattern, LiveConfig, Namespace, default_route_iface, netlink};
 
+/// What was seen of a namespace.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) interfaces: Vec<InterfaceRecord>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) ends: Ends,
+}
+
 /// Looks at a namespace, on a thread that has nothing else to do.
 pub(super) fn look(
     namespace: Option<&Namespace>,
+    others: &[Option<Namespace>],
     config: &LiveConfig,
     names: &Names,
     cpus: u32,
-) -> (Vec<InterfaceRecord>, Vec<Finding>) {
+) -> Seen {
     let netns = namespace.map(|namespace| &**namespace.name());
     let entered = namespace.map_or(Ok(()), Namespace::enter).map_err(|error| error.to_string());
     let asked = entered.and_then(|()| Asker::new().map_err(|error| error.to_string()));
-    let seen = asked.and_then(|asker| {
+    let listed = asked.and_then(|asker| {
         let all = links::list(&asker.netlink).map_err(|error| error.to_string())?;
         Ok((asker, all))
     });
-    match seen {
-        Ok((asker, all)) => Surroundings { netns, config, names, cpus, asker, all }.examine(),
+    match listed {
+        Ok((asker, all)) => {
+            let ids = others.iter().flatten().map(|other| netns::id_of(&asker.netlink, other));
+            let ids = ids.collect();
+            let here = Surroundings { netns, config, names, cpus, asker, all };
+            let (interfaces, findings) = here.examine();
+            let ends = Ends::new(&here.all, &interfaces, ids);
+            Seen { interfaces, findings, ends }
+        }
         Err(reason) => {
             let of = netns.map_or_else(String::new, |netns| format!(" of namespace {netns}"));
             let found = format!("the interfaces{of} can't be looked at: {reason}");
-            (
-                Vec::new(),
-                vec![Finding {
-                    netns: netns.map(str::to_owned),
-                    ..Finding::unseen("interfaces", found)
-                }],
-            )
+            let finding = Finding::unseen("interfaces", found);
+            let findings = vec![Finding { netns: netns.map(str::to_owned), ..finding }];
+            Seen { findings, ..Seen::default() }
         }
     }
 }
@@ -146,7 +159,7 @@ impl Surroundings<'_> {
             master: name(stack::master(link, &self.all)),
             lower: name(stack::lower(link, &self.all)),
             peer: name(stack::peer(link, &self.all)),
-            peer_elsewhere: link.is_pair() && link.link_elsewhere,
+            peer_elsewhere: link.is_pair() && link.link_netns.is_some(),
             offloads: ethtool.offloads(&link.name),
             xdp: xdp.get(&link.index).cloned().unwrap_or_default(),
             programs,
