@@ -40,6 +40,7 @@ mod rebuilt;
 mod record;
 mod resync;
 mod schema;
+mod screens;
 mod scripts;
 mod stream_properties;
 mod threads;

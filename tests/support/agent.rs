@@ -58,6 +58,11 @@ impl Agent {
         self
     }
 
+    /// The call, for those who run it themselves.
+    pub(crate) fn into_command(self) -> Command {
+        self.0
+    }
+
     /// Standard output goes there.
     pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.0.stdout(to);

@@ -14,4 +14,5 @@ pub(crate) mod peers;
 pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod show;
+pub(crate) mod terminal;
 pub(crate) mod wait;

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write as _};
 
 use capture_agent::event::{Event, FlowSummary};
 use capture_agent::listener::Listener;
+use capture_agent::output::terminal::{Screen, Stream};
 use capture_agent::output::{Format, Output, OutputError, Target, Verbosity, flows as table};
 
 use super::control::Control;
@@ -45,7 +46,8 @@ fn write(mut flows: Vec<FlowSummary>, format: FlowsFormat) -> Result<(), OutputE
     match format {
         FlowsFormat::Text => {
             let mut stdout = BufWriter::new(io::stdout().lock());
-            let written = table::write(&flows, &mut stdout).and_then(|()| stdout.flush());
+            let written = table::write(&flows, Screen::of(Stream::Stdout), &mut stdout)
+                .and_then(|()| stdout.flush());
             written.map_err(|error| OutputError::in_writing(Target::Stdout, error))
         }
         FlowsFormat::Jsonl => {

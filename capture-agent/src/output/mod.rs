@@ -12,6 +12,7 @@ mod formats;
 #[cfg(test)]
 mod framed;
 mod har;
+mod hex;
 mod json;
 mod jsonl;
 mod notice;

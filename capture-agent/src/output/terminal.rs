@@ -124,22 +124,36 @@ impl Screen {
         self.has_utf8
     }
 
+    /// The first of these where it can be shown, or else the second, which is ASCII.
+    #[must_use]
+    pub const fn pick<'a>(self, text: &'a str, ascii: &'a str) -> &'a str {
+        if self.has_utf8 { text } else { ascii }
+    }
+
     /// From one end to the other.
     #[must_use]
     pub const fn arrow(self) -> &'static str {
-        if self.has_utf8 { "→" } else { "->" }
+        self.pick("→", "->")
+    }
+
+    /// The other way round.
+    #[must_use]
+    pub const fn arrow_back(self) -> &'static str {
+        self.pick("←", "<-")
     }
 
     /// What stands for what was cut away.
     #[must_use]
     pub const fn ellipsis(self) -> &'static str {
-        if self.has_utf8 { "…" } else { "..." }
+        self.pick("…", "...")
     }
 
     /// A text in this style, where there is colour.
     #[must_use]
     pub fn styled(self, style: Style, text: impl Display) -> String {
-        if self.has_colour { format!("{style}{text}{style:#}") } else { text.to_string() }
+        let text = text.to_string();
+        let is_styled = self.has_colour && !text.is_empty();
+        if is_styled { format!("{style}{text}{style:#}") } else { text }
     }
 
     /// A text with what can't be shown spelt out as `\u{NNNN}`. Control characters are left alone: what
@@ -189,7 +203,7 @@ pub fn width(text: &str) -> usize {
 }
 
 /// As much of the start of a text as finds room in so many columns.
-fn start(text: &str, columns: usize) -> &str {
+pub(super) fn start(text: &str, columns: usize) -> &str {
     let mut room = columns;
     let end = text.char_indices().find_map(|(at, char)| {
         let left = room.checked_sub(char.width().unwrap_or(0));

@@ -3,13 +3,15 @@
 //! Invariants: as bytes, what was said and nothing else; in the other forms each line of the peers
 //! is marked as the client's or the server's, so that none can pass for a line of ours.
 
+use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write};
 
 use super::escape::visible_lines;
+use super::hex;
 use super::style::{self, Style};
 use super::summary::counted;
-use super::terminal::{Screen, Stream};
-use super::text;
+use super::terminal::{self, Screen, Stream};
+use super::text::words;
 use crate::flow::{CloseReason, Direction};
 use crate::listener::{Data, FlowView};
 use crate::segment::Endpoint;
@@ -43,6 +45,8 @@ struct Line {
     of: Option<Direction>,
     /// Whether some of it is written.
     begun: bool,
+    /// On a terminal: how many columns of its last row are, the mark's left out.
+    used: usize,
     /// The last few bytes, while they may be half of a character or of a line's end.
     rest: Vec<u8>,
 }
@@ -93,7 +97,7 @@ impl<W: Write> Transcript<W> {
         };
         self.end_line()?;
         let note = format!("[{who}: {} not seen]", counted(len, "byte"));
-        writeln!(self.writer, "{indent}{}", self.screen.styled(style::YELLOW, &note))
+        self.note(indent, style::YELLOW, &note)
     }
 
     /// The flow has ended.
@@ -106,8 +110,8 @@ impl<W: Write> Transcript<W> {
             return Ok(());
         }
         self.end_line()?;
-        let note = format!("[{}]", text::closed(reason));
-        writeln!(self.writer, "{}", self.screen.styled(style::DIM, &note))
+        let note = format!("[{}]", words::closed(reason));
+        self.note("", style::DIM, &note)
     }
 
     /// Hands everything to the system.
@@ -128,7 +132,16 @@ impl<W: Write> Transcript<W> {
         self.introduced = ends;
         let arrow = self.screen.arrow();
         let line = format!("stream {}  {} {arrow} {}", flow.number, flow.client, flow.server);
-        writeln!(self.writer, "{}", self.screen.styled(style::DIM, &line))
+        self.note("", style::DIM, &line)
+    }
+
+    /// A line of ours, in as many rows as it takes on a terminal.
+    fn note(&mut self, indent: &str, style: Style, note: &str) -> io::Result<()> {
+        let columns = self.screen.columns().unwrap_or(usize::MAX);
+        for row in super::text::rows(note, columns.saturating_sub(indent.len())) {
+            writeln!(self.writer, "{indent}{}", self.screen.styled(style, row))?;
+        }
+        Ok(())
     }
 
     fn text(&mut self, direction: Direction, bytes: &[u8]) -> io::Result<()> {
@@ -151,11 +164,47 @@ impl<W: Write> Transcript<W> {
             Direction::ToServer => ("> ", CLIENT_STYLE),
             Direction::ToClient => ("< ", SERVER_STYLE),
         };
-        let mark = if self.line.begun { "" } else { mark };
-        let shown = format!("{mark}{}", self.screen.shown(visible_lines(text)));
-        let end = if ends { "\n" } else { "" };
+        let shown = visible_lines(text);
+        if let Some(columns) = self.screen.columns() {
+            // A terminal's tab stops would have rows that are wider than they seem.
+            let shown = self.screen.shown(shown.replace('\t', "    ")).into_owned();
+            self.rows(mark, style, &shown, columns.saturating_sub(mark.len()).max(1))?;
+        } else {
+            let mark = if self.line.begun { "" } else { mark };
+            let shown = self.screen.styled(style, format_args!("{mark}{shown}"));
+            self.writer.write_all(shown.as_bytes())?;
+        }
         self.line.begun = !ends;
-        write!(self.writer, "{}{end}", self.screen.styled(style, &shown))
+        self.writer.write_all(if ends { b"\n" } else { b"" })
+    }
+
+    /// Goes on with a line in as many rows as it takes on a terminal; each has the mark.
+    fn rows(&mut self, mark: &str, style: Style, text: &str, columns: usize) -> io::Result<()> {
+        let mut rest = text;
+        if !self.line.begun {
+            self.line.used = 0;
+            let first = terminal::start(rest, columns);
+            rest = rest.get(first.len()..).unwrap_or_default();
+            self.row(style, format_args!("{mark}{first}"), terminal::width(first))?;
+        }
+        while !rest.is_empty() {
+            let mut row = terminal::start(rest, columns.saturating_sub(self.line.used));
+            if row.is_empty() {
+                self.writer.write_all(b"\n")?;
+                self.line.used = 0;
+                row = super::text::rows(rest, columns).next().unwrap_or(rest);
+                self.row(style, format_args!("{mark}{row}"), terminal::width(row))?;
+            } else {
+                self.row(style, format_args!("{row}"), terminal::width(row))?;
+            }
+            rest = rest.get(row.len()..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, style: Style, row: fmt::Arguments<'_>, columns: usize) -> io::Result<()> {
+        self.line.used += columns;
+        self.writer.write_all(self.screen.styled(style, row).as_bytes())
     }
 
     /// Ends the line that is on its way, if there is one.
@@ -178,8 +227,10 @@ impl<W: Write> Transcript<W> {
             Direction::ToServer => ("", CLIENT_STYLE),
             Direction::ToClient => (SERVER_INDENT, SERVER_STYLE),
         };
-        for (offset, row) in (data.offset..).step_by(ROW_BYTES).zip(data.bytes.chunks(ROW_BYTES)) {
-            let line = hex_row(offset, row);
+        let columns = self.screen.columns().map(|it| it.saturating_sub(SERVER_INDENT.len()));
+        let row_bytes = hex::bytes_in(columns);
+        for (offset, row) in (data.offset..).step_by(row_bytes).zip(data.bytes.chunks(row_bytes)) {
+            let line = hex::row(offset, row, row_bytes);
             writeln!(self.writer, "{indent}{}", self.screen.styled(style, &line))?;
         }
         Ok(())
@@ -189,17 +240,6 @@ impl<W: Write> Transcript<W> {
 const CLIENT_STYLE: Style = style::CYAN;
 const SERVER_STYLE: Style = style::GREEN;
 const SERVER_INDENT: &str = "    ";
-
-/// Bytes in a line of hexadecimal.
-const ROW_BYTES: usize = 16;
-
-fn hex_row(offset: u64, row: &[u8]) -> String {
-    let octets = |half: &[u8]| half.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
-    let (left, right) = row.split_at(row.len().min(ROW_BYTES / 2));
-    let shown = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' };
-    let text: String = row.iter().map(shown).collect();
-    format!("{offset:08x}  {:24} {:24} {text}", octets(left), octets(right))
-}
 
 /// How many bytes at the end may be half of something: of a character, or of CR LF.
 fn unfinished(bytes: &[u8]) -> usize {
