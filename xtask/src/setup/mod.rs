@@ -88,10 +88,7 @@ const SERVERS_AND_CLIENTS: [(&str, &str); 16] = [
     ("/usr/lib/python3/dist-packages/websockets/__init__.py", "python3-websockets"),
     ("/usr/lib/python3/dist-packages/zstandard/__init__.py", "python3-zstandard"),
     ("prometheus", "prometheus"),
-    (
-        "/usr/lib/python3/dist-packages/prometheus_client/__init__.py",
-        "python3-prometheus-client",
-    ),
+    ("/usr/lib/python3/dist-packages/prometheus_client/__init__.py", "python3-prometheus-client"),
 ];
 
 /// What benchmarks measure the agent beside, and what makes the load.
