@@ -1,4 +1,5 @@
 //! What a scraper gets of the agent, and what Prometheus' own parsers make of it.
+#![allow(dead_code, reason = "each test target uses a part")]
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
