@@ -7,6 +7,7 @@ mod files;
 mod filter;
 mod http;
 mod kernel;
+mod metrics;
 mod output;
 mod pages;
 mod payload;
@@ -35,6 +36,7 @@ pub(crate) use engine::EngineArgs;
 pub(crate) use filter::FilterArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use kernel::{Budget, KernelArgs};
+pub(crate) use metrics::MetricsArgs;
 pub(crate) use output::OutputArgs;
 pub(crate) use pages::{CompletionsArgs, ManArgs};
 pub(crate) use payload::PayloadArgs;
@@ -252,6 +254,9 @@ pub(crate) struct CommonArgs {
     /// Stop after N exchanges; messages of WebSockets do not count
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
+    /// Who watches.
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
     /// With `--events stats`: write the ledger this often too, by packet time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) stats_interval: Option<Duration>,

@@ -29,6 +29,8 @@ pub mod filter;
 
 pub mod output;
 
+pub mod metrics;
+
 pub mod script;
 
 pub mod doctor;

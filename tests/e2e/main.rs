@@ -16,6 +16,7 @@ mod support {
     pub(crate) mod nginx;
     pub(crate) mod pages;
     pub(crate) mod process;
+    pub(crate) mod scrape;
     pub(crate) mod seccomp;
     pub(crate) mod tshark;
     pub(crate) mod vlan;
@@ -36,6 +37,7 @@ mod growing;
 mod har;
 mod ledger;
 mod load;
+mod metrics;
 mod namespaces;
 mod output;
 mod owner;

@@ -16,7 +16,7 @@ const ROWS: [&[&str]; 12] = [
     &["listener"],
     &["engine", "owner", "filter"],
     &["output"],
-    &["script"],
+    &["script", "metrics"],
     &["doctor"],
     &["cli"],
     &["capture"],

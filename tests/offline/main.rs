@@ -31,6 +31,7 @@ mod left_out;
 mod listener;
 mod losses;
 mod metrics;
+mod metrics_names;
 mod networks;
 mod owner;
 mod payload;

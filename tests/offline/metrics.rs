@@ -1,9 +1,14 @@
-//! What is counted of exchanges in sum: by class, by method, and how long they took.
+//! What is counted of exchanges in sum: by class, by method, and how long they took; and that it can be
+//! asked for while a file is read.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::agent::Agent;
 use crate::support::pcap::{Conversation, Tcp, pcap_of};
+use crate::support::{scrape, wait};
 
 /// One exchange of each kind that is told apart.
 const KINDS: [(&str, &str); 8] = [
@@ -31,13 +36,18 @@ fn exchange(port: usize, method: &str, status: &str) -> Vec<Tcp> {
     conversation.close().segments()
 }
 
-/// The last ledger of what is read with `arguments`.
-fn ledger(arguments: &[&str]) -> Value {
+/// A capture with all of them.
+fn capture() -> Vec<u8> {
     let kinds = (50_001..).zip(KINDS);
     let segments: Vec<_> =
         kinds.flat_map(|(port, (method, status))| exchange(port, method, status)).collect();
+    pcap_of(&segments)
+}
+
+/// The last ledger of what is read with `arguments`.
+fn ledger(arguments: &[&str]) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), pcap_of(&segments)).unwrap();
+    std::fs::write(file.path(), capture()).unwrap();
     let output = Agent::read(file.path()).args(["--format", "jsonl"]).args(arguments).run();
     assert_eq!(output.status, Some(0), "{output:?}");
     // That it balances, these exchanges included, was seen to.
@@ -79,4 +89,38 @@ fn what_is_not_asked_for_is_not_counted_and_what_is_not_shown_is() {
     assert_eq!(unseen["exchanges"]["unwanted"], KINDS.len());
     assert_eq!(unseen["exchanges"]["beyond_count"], 0);
     assert_eq!(counted(&unseen["http"]["status"])["2xx"], 3);
+}
+
+#[test]
+fn they_can_be_asked_for_while_a_pipe_is_silent() {
+    for threads in ["1", "2", "4"] {
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_capture-agent"))
+            .args(["read", "-", "--format", "jsonl", "--metrics", "0", "--threads", threads])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = agent.stdin.take().unwrap();
+        stdin.write_all(&capture()).unwrap();
+        stdin.flush().unwrap();
+        let mut said = Vec::new();
+        let mut stderr = agent.stderr.take().unwrap();
+        while !said.ends_with(b"\n") {
+            let mut byte = [0];
+            assert_eq!(stderr.read(&mut byte).unwrap(), 1);
+            said.push(byte[0]);
+        }
+        let address = scrape::address(str::from_utf8(&said).unwrap()).unwrap();
+        // What no end of its flow has shown to be over is not counted yet.
+        let counted = "capture_http_exchanges_total{method=\"PATCH\",status=\"5xx\"} 1";
+        let written = "event=\"exchange\",result=\"written\"} 8";
+        wait::until("what was read is served", || {
+            let answer = scrape::get(address, "/metrics", scrape::TEXT);
+            answer.body.contains(counted) && answer.body.contains(written)
+        });
+        assert_eq!(scrape::get(address, "/healthz", "*/*").status, 200);
+        drop(stdin);
+        assert!(agent.wait().unwrap().success());
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod pages;
 pub(crate) mod pcap;
 pub(crate) mod peers;
 pub(crate) mod process;
+pub(crate) mod scrape;
 pub(crate) mod script;
 pub(crate) mod show;
 pub(crate) mod terminal;

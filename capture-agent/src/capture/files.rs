@@ -15,6 +15,7 @@ use super::ahead::Ahead;
 use super::control::Control;
 use super::feed::{Feed, Files};
 use super::ledger::{Ledger, Tally};
+use super::metrics::{Metrics, Teller};
 use super::record::{self, Record};
 use super::sink::{Asked, Direct, Sink, Way as _, Writing};
 use super::threads::Division;
@@ -24,17 +25,21 @@ use crate::cli::{CommonArgs, ReadArgs};
 /// Runs `read`.
 pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
+    let metrics = Metrics::bind(&args.common)?;
     // Before a script runs.
     args.files.first().map_or(Ok(()), |first| FileSource::check(first))?;
-    let mut outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
+    let outputs = open_outputs(&args.common, Clock::Packets, control.stop())?;
     let recording = record::open(&args.common, Clock::Packets, control.stop())?;
+    let mut outputs = metrics.watch(outputs);
+    metrics.say(&args.common);
+    let (serve, teller) = metrics.serve(&outputs);
     let selection = selection(&args.common, &args.taken.port);
     let (paths, stop) = (args.files.clone(), control.stop());
     let mut files = Files::new(paths, selection, args.taken.verify_checksums, stop);
     let engine = Engine::new(settings(&args.common, &args.taken.port));
     let division = Division::of(args.threads);
     let common = args.common.clone();
-    control.run(std::future::ready(Ok(())), move |_| {
+    control.run(serve, move |_| {
         if !files.begin()? {
             if !common.quiet {
                 eprintln!("ended before there was anything to read");
@@ -53,6 +58,7 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
             recorder,
             record,
             ledger: Ledger::new(&common),
+            teller,
             sink: {
                 let asked = Asked::by(&outputs);
                 Sink::new(&common, writing(outputs, division)?).for_outputs(&asked)
@@ -83,6 +89,7 @@ struct Reading {
     recorder: Option<Recorder>,
     record: Option<Record>,
     ledger: Ledger,
+    teller: Teller,
     sink: Sink<Writing>,
 }
 
@@ -110,10 +117,14 @@ impl Reading {
     /// Reads to the end of the files, or until nothing more is wanted. That the agent is to end, the
     /// feed knows.
     fn read_all(&mut self) -> Result<(), FileError> {
+        // Until there is something to read from a pipe, this is how it stands.
+        self.tell();
         while !self.sink.is_full() && !self.sink.way.has_failed() {
             let Some(item) = self.feed.next_item()? else {
                 if self.feed.is_waiting() {
                     self.hand_over();
+                    // Who reads ahead may wait for the pipe, and hears no question.
+                    self.tell();
                     self.feed.wait();
                 } else if !self.feed.open_next()? {
                     break;
@@ -129,6 +140,9 @@ impl Reading {
                 let stats = self.draw_up();
                 self.sink.way.take(Event::Stats(Box::new(stats)));
             }
+            if self.teller.is_asked() {
+                self.tell();
+            }
         }
         Ok(())
     }
@@ -137,6 +151,14 @@ impl Reading {
     fn hand_over(&mut self) {
         self.sink.way.flush();
         self.recorder.iter_mut().for_each(Recorder::hand_over);
+    }
+
+    /// Tells those who watch, if there are any, how it stands.
+    fn tell(&self) {
+        if self.teller.is_heard() {
+            self.sink.way.tell();
+            self.teller.tell(self.draw_up(), Vec::new(), None);
+        }
     }
 
     fn draw_up(&self) -> Stats {

@@ -6,7 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Context as _;
 use capture_agent::engine::{Engine, Settings};
-use capture_agent::event::{Event, SourcePackets};
+use capture_agent::event::{Event, SourcePackets, Stats};
+use capture_agent::metrics::Live;
 use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::recording::Recorder;
 use capture_agent::output::{Clock, Outputs, Takes, relay};
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use super::control::{Control, Stop};
 use super::governor::GovernorLog;
 use super::ledger::{Ledger, Tally};
+use super::metrics::{Metrics, Teller};
 use super::record::{self, Record};
 use super::sink::{Asked, Sink, Wanted};
 use super::worker::{PATIENCE, Worker};
@@ -29,6 +31,7 @@ use crate::cli::{Budget, CommonArgs, EventArg, RunArgs};
 /// Runs `run`.
 pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let control = Control::new()?;
+    let metrics = Metrics::bind(&args.common)?;
     // Before a script runs.
     LiveSource::check(&args.place.netns, &args.place.iface)?;
     let mut outputs = open_outputs(&args.common, Clock::Wall, control.stop())?;
@@ -38,10 +41,12 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
         let owners = Owners::start(Namespace::find(&args.place.netns)?);
         outputs = outputs.with_owners(owners.context("cannot look up sockets")?);
     }
+    let mut outputs = metrics.watch(outputs);
     let (mut source, readers) = LiveSource::open(&config)?;
     // Only now: a capture that can't begin writes over nothing.
     outputs.begin()?;
     let recording = recording.map(record::Open::begin).transpose()?;
+    metrics.say(&args.common);
     if !args.common.quiet {
         source.notices().for_each(|notice| say(notice, &args.port));
     }
@@ -49,13 +54,15 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
         Some(_) => source.kernel_logs(|line| eprintln!("{line}"))?,
         None => Vec::new(),
     };
-    let beside = async {
+    let (serve, teller) = metrics.serve(&outputs);
+    let forward = async {
         let mut running: JoinSet<_> = logs.into_iter().map(KernelLog::run).collect();
         while let Some(ended) = running.join_next().await {
             ended.map_err(io::Error::other)??;
         }
         Ok(())
     };
+    let beside = async { tokio::try_join!(forward, serve).map(drop) };
     let (quiet, port) = (args.common.quiet, args.port.clone());
     source.follow(move |notice| {
         if !quiet {
@@ -66,7 +73,7 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
     let engine = settings(&args.common, &args.port);
     control.run(beside, move |stop| {
         let capture = Capture::start(source, readers, &engine, outputs, recording, &common)?;
-        capture.run(&common, &stop)
+        capture.run(&common, &stop, &teller)
     })
 }
 
@@ -164,8 +171,8 @@ impl Capture {
         })
     }
 
-    fn run(mut self, args: &CommonArgs, stop: &Stop) -> anyhow::Result<()> {
-        let watched = self.watch(stop);
+    fn run(mut self, args: &CommonArgs, stop: &Stop, teller: &Teller) -> anyhow::Result<()> {
+        let watched = self.watch(stop, teller);
         self.source.detach();
         self.workers.iter().for_each(Worker::finish);
         let mut tally = Tally::default();
@@ -199,7 +206,8 @@ impl Capture {
 
     /// Lets the workers capture until they are to stop, have what is wanted, or have failed, and
     /// until nothing can be seen or written any more.
-    fn watch(&mut self, stop: &Stop) -> Result<(), LiveError> {
+    fn watch(&mut self, stop: &Stop, teller: &Teller) -> Result<(), LiveError> {
+        teller.conduct();
         loop {
             let has_ended = self.writer.is_finished() || self.workers.iter().any(Worker::has_ended);
             if has_ended || stop.is_set() || self.wanted.is_full() || self.source.is_over() {
@@ -212,13 +220,24 @@ impl Capture {
             }
             let tally = self.tally();
             if self.ledger.is_due(tally.now) {
-                // The kernel half's counters come last: nothing was taken before it was counted.
-                let mut stats = tally.stats(packets(&self.source)?, self.source.governors()?);
-                stats.recorded = self.record.as_ref().map(|record| record.so_far(tally.recorded));
+                let stats = self.draw_up(tally)?;
                 self.sender.send(Event::Stats(Box::new(stats)));
                 self.sender.flush();
             }
+            if teller.is_asked() {
+                let (rings, interfaces) = (self.source.rings(), self.source.interfaces());
+                let live = Some(Live { rings, interfaces });
+                teller.tell(self.draw_up(tally)?, vec![self.sender.depth()], live);
+            }
         }
+    }
+
+    /// The ledger as of now, but for what the outputs add.
+    fn draw_up(&self, tally: Tally) -> Result<Stats, LiveError> {
+        // The kernel half's counters come last: nothing was taken before it was counted.
+        let mut stats = tally.stats(packets(&self.source)?, self.source.governors()?);
+        stats.recorded = self.record.as_ref().map(|record| record.so_far(tally.recorded));
+        Ok(stats)
     }
 
     fn tally(&self) -> Tally {

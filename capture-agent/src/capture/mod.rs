@@ -13,6 +13,7 @@ mod follow;
 mod governor;
 mod ledger;
 mod live;
+mod metrics;
 mod record;
 mod sieve;
 mod single;

@@ -53,6 +53,13 @@ impl Writing {
         }
     }
 
+    /// Tells those who watch how far the outputs have come; threads of their own do that themselves.
+    pub(super) fn tell(&self) {
+        if let Self::Here(direct) = self {
+            direct.outputs.tell();
+        }
+    }
+
     /// Hands everything to the system; what the outputs have written until now, and what went
     /// wrong first.
     pub(super) fn end(self) -> relay::Written {

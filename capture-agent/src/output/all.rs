@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::formats::{Formats, Formatter};
 use super::notice::{Notice, Report};
 use super::parcel::{Late, Parcel};
+use super::progress::Progress;
 use super::{Output, OutputError};
 use crate::event::{Content, Counts, Event, News, Written};
 use crate::owner::Owners;
@@ -106,6 +107,8 @@ pub struct Outputs {
     /// Events that came after that.
     after_end: Counts,
     report: Report,
+    /// Who watches how far they come, if anyone does.
+    progress: Option<Progress>,
 }
 
 impl Outputs {
@@ -125,6 +128,27 @@ impl Outputs {
     #[must_use]
     pub fn showing(self, shown: Takes) -> Self {
         Self { shown: Some(shown), ..self }
+    }
+
+    /// Has others told how far they come; to be called when all of them are there.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        self.progress = Some(Progress::new(self.owners.clone()));
+        self.tell();
+        self
+    }
+
+    /// How far they come, where that is watched.
+    #[must_use]
+    pub const fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
+    }
+
+    /// Tells those who watch how far they have come.
+    pub fn tell(&self) {
+        let Some(progress) = &self.progress else { return };
+        let faults = self.outputs.iter().filter_map(Output::fault).map(|fault| fault.to_string());
+        progress.tell(self.written(), faults.collect());
     }
 
     /// What consumers take.
@@ -290,6 +314,12 @@ impl Outputs {
         events: Vec<Event>,
         formats: &Formats,
     ) -> Result<(), OutputError> {
+        let written = self.write_all(events, formats);
+        self.tell();
+        written
+    }
+
+    fn write_all(&mut self, events: Vec<Event>, formats: &Formats) -> Result<(), OutputError> {
         for (number, event) in events.into_iter().enumerate() {
             if matches!(event, Event::Stats(_)) {
                 self.write(event)?;
@@ -312,6 +342,12 @@ impl Outputs {
 
     /// Writes what is in the formats, and puts what is late into them.
     pub(super) fn write_parcel(&mut self, parcel: &mut Parcel) -> Result<(), OutputError> {
+        let written = self.write_parts(parcel);
+        self.tell();
+        written
+    }
+
+    fn write_parts(&mut self, parcel: &mut Parcel) -> Result<(), OutputError> {
         let mut done = vec![0; parcel.ends.len()];
         for Late { event, at, before } in std::mem::take(&mut parcel.late) {
             self.write_part(parcel, &done, &at, before)?;
@@ -342,7 +378,10 @@ impl Outputs {
     /// As [`Self::write`].
     pub fn flush(&mut self) -> Result<(), OutputError> {
         let outputs = self.each(|_, output| output.flush());
-        self.consumers.iter_mut().map(|consumer| consumer.flush()).fold(outputs, Result::and)
+        let all = self.consumers.iter_mut().map(|consumer| consumer.flush());
+        let flushed = all.fold(outputs, Result::and);
+        self.tell();
+        flushed
     }
 
     /// In how long they are to be flushed, where not all that is written can be read yet.

@@ -15,7 +15,7 @@ use super::relay::Written;
 use super::room::Queued;
 pub use super::room::{MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS};
 use super::untold::Untold;
-use super::{OutputError, Outputs};
+use super::{OutputError, Outputs, QueueDepth};
 use crate::event::{Counts, Dropped, Event};
 use crate::owner::Owners;
 
@@ -148,6 +148,12 @@ impl Sender {
         self.wait_for_room();
         self.send(event);
         self.flush();
+    }
+
+    /// What is in the queue, of all that share it.
+    #[must_use]
+    pub fn depth(&self) -> QueueDepth {
+        self.queued.depth("outputs")
     }
 
     /// What was left out so far.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::QueueDepth;
 use super::parcel::{self, Parcel};
 
 /// Most events in the queue.
@@ -66,6 +67,14 @@ impl Queued {
     pub(super) fn give_back(&self, events: usize, bytes: usize) {
         self.events.fetch_sub(events, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// What has taken room now.
+    pub(super) fn depth(&self, name: &'static str) -> QueueDepth {
+        let [events, bytes] =
+            [&self.events, &self.bytes].map(|it| it.load(Ordering::Relaxed) as u64);
+        let (max_events, max_bytes) = (MAX_QUEUED_EVENTS as u64, MAX_QUEUED_BYTES as u64);
+        QueueDepth { name, events: Some(events), max_events: Some(max_events), bytes, max_bytes }
     }
 
     #[cfg(test)]

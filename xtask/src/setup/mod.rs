@@ -72,7 +72,7 @@ pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
 
 /// Programs of the end-to-end tests and modules of the system's Python, which other Pythons do not
 /// see, with the packages that bring them.
-const SERVERS_AND_CLIENTS: [(&str, &str); 14] = [
+const SERVERS_AND_CLIENTS: [(&str, &str); 16] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("ip", "iproute2"),
@@ -87,6 +87,8 @@ const SERVERS_AND_CLIENTS: [(&str, &str); 14] = [
     ("/usr/lib/python3/dist-packages/brotli.py", "python3-brotli"),
     ("/usr/lib/python3/dist-packages/websockets/__init__.py", "python3-websockets"),
     ("/usr/lib/python3/dist-packages/zstandard/__init__.py", "python3-zstandard"),
+    ("prometheus", "prometheus"),
+    ("/usr/lib/python3/dist-packages/prometheus_client/__init__.py", "python3-prometheus-client"),
 ];
 
 /// What benchmarks measure the agent beside, and what makes the load.

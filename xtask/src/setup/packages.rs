@@ -20,7 +20,7 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Tells a policy of ours that was left behind.
 const MARK: &str = "# Written by capture-agent's `cargo xtask`, for the time that it runs.";
 /// Packages whose service has the same name.
-const SERVERS: [&str; 1] = ["nginx"];
+const SERVERS: [&str; 2] = ["nginx", "prometheus"];
 
 /// The version that would be installed, as far as the package lists know.
 pub(super) fn candidate(package: &str) -> Option<String> {

@@ -11,6 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use capture_ebpf::Hook;
 
@@ -241,11 +242,19 @@ impl Follower {
         let known = self.known.remove(&index)?;
         self.links.release(index);
         self.forget_later(index);
+        self.count();
         Some(known)
     }
 
     fn know(&mut self, iface: &Iface, attached: bool) {
         self.known.insert(iface.index, Known { name: iface.name.clone(), attached });
+        self.count();
+    }
+
+    /// Tells others how many have programs.
+    fn count(&self) {
+        let attached = self.known.values().filter(|known| known.attached).count();
+        self.half.interfaces.store(attached, Ordering::Relaxed);
     }
 
     fn name(&self, iface: &Iface) {

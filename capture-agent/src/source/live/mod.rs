@@ -11,6 +11,7 @@ mod attach;
 mod clock;
 mod counters;
 mod error;
+mod fill;
 mod follow;
 mod guardian;
 mod iface;
@@ -29,7 +30,7 @@ mod size;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZero;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -44,6 +45,7 @@ use capture_ebpf::{Governor, Hook, MAX_WORKERS, map, setting};
 
 pub use self::attach::{Attachment, Way};
 pub use self::error::LiveError;
+pub use self::fill::RingFill;
 pub use self::iface::IfacePattern;
 pub use self::kernel_log::{KernelLog, KernelLogLevel};
 pub use self::namespace::Namespace;
@@ -54,6 +56,7 @@ pub(crate) use self::route::default_route_iface;
 pub use self::sensor::Sensor;
 
 use self::counters::KernelCounters;
+use self::fill::Gauge;
 use self::monitor::Monitor;
 use self::site::{Opening, Site};
 use super::Packets;
@@ -219,6 +222,19 @@ impl LiveSource {
         Ok(governors.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
+    /// How full the ring of each worker is now.
+    #[must_use]
+    pub fn rings(&self) -> Vec<RingFill> {
+        self.sites.iter().flat_map(|site| site.fills.iter().map(Gauge::fill)).collect()
+    }
+
+    /// How many interfaces are captured on now.
+    #[must_use]
+    pub fn interfaces(&self) -> usize {
+        let there = self.sites.iter().filter(|site| !site.is_over());
+        there.map(|site| site.half.interfaces.load(Ordering::Relaxed)).sum()
+    }
+
     /// Takes the programs off their hooks. The readers still yield what is in their rings, and the
     /// counters stay as they are then.
     pub fn detach(&mut self) {
@@ -265,6 +281,8 @@ struct Half {
     counters: KernelCounters,
     /// The hooks that have had a program, by their bits.
     hooks: AtomicU8,
+    /// Interfaces that have programs now.
+    interfaces: AtomicUsize,
 }
 
 impl Half {
@@ -284,7 +302,15 @@ impl Half {
         };
         let rings =
             map::RINGS.into_iter().take(workers as usize).map(ring).collect::<Result<_, _>>()?;
-        Ok((Self { ebpf: Mutex::new(ebpf), counters, hooks: AtomicU8::new(0) }, rings))
+        Ok((
+            Self {
+                ebpf: Mutex::new(ebpf),
+                counters,
+                hooks: AtomicU8::new(0),
+                interfaces: AtomicUsize::new(0),
+            },
+            rings,
+        ))
     }
 
     fn with_programs<T>(

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::clock::Clock;
+use super::fill::Gauge;
 use super::follow::{Follower, Wanted};
 use super::iface::IfacePattern;
 use super::monitor::Monitor;
@@ -35,6 +36,8 @@ type Say = Arc<dyn Fn(Notice) + Send + Sync>;
 pub(super) struct Site {
     pub(super) half: Arc<Half>,
     pub(super) readers: Vec<RingReader>,
+    /// The ring of each of them.
+    pub(super) fills: Vec<Gauge>,
     /// What there was to say at the start.
     pub(super) notices: Vec<Notice>,
     watch: Watch,
@@ -59,6 +62,7 @@ pub(super) struct Opening {
 struct Begun {
     half: Arc<Half>,
     readers: Vec<RingReader>,
+    fills: Vec<Gauge>,
     notices: Vec<Notice>,
 }
 
@@ -105,8 +109,8 @@ impl Opening {
             Some(netns) => source.within(netns),
             None => source,
         };
-        let Begun { half, readers, notices } = begun.map_err(within)?;
-        Ok(Site { half, readers, notices, watch: self.watch })
+        let Begun { half, readers, fills, notices } = begun.map_err(within)?;
+        Ok(Site { half, readers, fills, notices, watch: self.watch })
     }
 }
 
@@ -173,6 +177,7 @@ fn begin(
     let (half, rings) = Half::load(config, share.workers, ring_bytes)?;
     // What the kernel does not accept is known before anything is attached.
     half.with_programs(|ebpf| attach::load(ebpf, &wanted.hooks(&named)))?;
+    let fills = rings.iter().map(|ring| Gauge::new(ring, ring_bytes)).collect::<Result<_, _>>()?;
     let (names, new_names) = names::names(rings.len());
     let readers = rings.into_iter().zip(new_names);
     // One clock for all: what two of them measure differs by some microseconds.
@@ -182,7 +187,7 @@ fn begin(
     let half = Arc::new(half);
     let mut follower = Follower::new(Arc::clone(&half), wanted, netns, names);
     notices.extend(follower.start(&all, &monitor)?);
-    Ok((Begun { half, readers, notices }, follower, monitor))
+    Ok((Begun { half, readers, fills, notices }, follower, monitor))
 }
 
 /// Follows interfaces until it is told to end or the namespace is gone.
