@@ -74,7 +74,8 @@ pub type Named<'a> = (&'a [u8], &'a Endpoint);
 /// The endpoints of exchanges.
 #[derive(Default)]
 pub struct Endpoints {
-    all: Endpoint,
+    /// Those that are not in the table any more.
+    gone: Endpoint,
     table: HashMap<Vec<u8>, Endpoint>,
     missed: u64,
     /// The name of the last one, whose room the next one takes.
@@ -84,7 +85,6 @@ pub struct Endpoints {
 impl Endpoints {
     /// Counts an exchange.
     pub fn add(&mut self, exchange: &Exchange) {
-        self.all.add(exchange);
         name::write(exchange, &mut self.name);
         let endpoint = match self.table.entry_ref(self.name.as_slice()) {
             EntryRef::Occupied(entry) => entry.into_mut(),
@@ -99,7 +99,7 @@ impl Endpoints {
 
     /// Adds those that another engine had.
     pub fn merge(&mut self, other: &Self) {
-        self.all.merge(&other.all);
+        self.gone.merge(&other.gone);
         for (name, endpoint) in &mut self.table {
             let theirs = other.table.get(name);
             match theirs {
@@ -132,14 +132,23 @@ impl Endpoints {
         let stays = |endpoint: &Endpoint| {
             endpoint.at_most() > most || endpoint.times.longest_ns() > Some(longest)
         };
-        self.table.retain(|_, endpoint| stays(endpoint));
+        let gone = &mut self.gone;
+        self.table.retain(|_, endpoint| {
+            let stays = stays(endpoint);
+            if !stays {
+                gone.merge(endpoint);
+            }
+            stays
+        });
         self.missed = self.missed.max(most);
     }
 
-    /// All exchanges.
+    /// All of them as one.
     #[must_use]
-    pub const fn all(&self) -> &Endpoint {
-        &self.all
+    pub fn all(&self) -> Endpoint {
+        let mut all = self.gone.clone();
+        self.table.values().for_each(|endpoint| all.merge(endpoint));
+        all
     }
 
     /// How many endpoints are told apart.
@@ -170,7 +179,7 @@ impl Endpoints {
     /// So many that took longest: by the time that 95% of their exchanges took at most.
     #[must_use]
     pub fn slowest(&self, count: usize) -> Vec<Named<'_>> {
-        let times = |it: &Endpoint| (it.times.quantile_ns(0.95), it.times.longest_ns());
+        let times = |it: &Endpoint| (it.times.percentile_ns(95), it.times.longest_ns());
         let mut slowest = self.ranked(count, times);
         slowest.retain(|(_, endpoint)| endpoint.times.longest_ns().is_some());
         slowest

@@ -10,13 +10,17 @@ const MAX_BYTES: usize = 200;
 const TOKEN_BYTES: usize = 16;
 /// Digits of base 16 from which on they are taken for a number.
 const HEX_DIGITS: usize = 8;
+/// Longest extension of a file's name, with its dot.
+const EXTENSION_BYTES: usize = 6;
 /// What stands for what names one thing.
 const ID: &[u8] = b"{id}";
 
 /// Writes the name of an exchange's endpoint over `name`.
 pub(super) fn write(exchange: &Exchange, name: &mut Vec<u8>) {
     name.clear();
-    let Some(request) = &exchange.http.request else {
+    // A request of which only the end was seen has no start line.
+    let seen = exchange.http.request.as_ref().filter(|request| !request.head.method().is_empty());
+    let Some(request) = seen else {
         let server = exchange.flow.server;
         return name.extend_from_slice(format!("(request not seen) {server}").as_bytes());
     };
@@ -59,34 +63,38 @@ fn parts(head: &RequestHead) -> (Option<&[u8]>, &[u8]) {
 }
 
 fn write_path(path: &[u8], name: &mut Vec<u8>) {
-    let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
-    for (at, segment) in path.get(..end).unwrap_or_default().split(|byte| *byte == b'/').enumerate()
-    {
-        if at > 0 {
-            name.push(b'/');
-        }
+    // Most segments are words, and stay as they are.
+    let is_odd = |byte: &u8| matches!(byte, b'0'..=b'9' | b'@' | b';' | b'?' | b'#');
+    let (words, rest) = path.split_at(path.iter().position(is_odd).unwrap_or(path.len()));
+    let whole = if rest.is_empty() { words.len() } else { after_slash(words) };
+    let (words, rest) = path.split_at(whole);
+    name.extend_from_slice(words.get(..MAX_BYTES).unwrap_or(words));
+    let end = memchr::memchr2(b'?', b'#', rest).unwrap_or(rest.len());
+    let segments = rest.get(..end).unwrap_or_default().split(|byte| *byte == b'/');
+    for (at, segment) in segments.enumerate() {
         // No more of it is kept.
         if name.len() > MAX_BYTES {
             return;
         }
+        if at > 0 {
+            name.push(b'/');
+        }
         // What follows are parameters of the segment (RFC 3986 section 3.3), as `;jsessionid=…`.
-        let segment =
-            memchr::memchr(b';', segment).and_then(|at| segment.get(..at)).unwrap_or(segment);
-        write_segment(segment, name);
+        let parameters = memchr::memchr(b';', segment);
+        write_segment(parameters.and_then(|at| segment.get(..at)).unwrap_or(segment), name);
     }
 }
 
+fn after_slash(path: &[u8]) -> usize {
+    memchr::memrchr(b'/', path).map_or(0, |at| at + 1)
+}
+
 fn write_segment(segment: &[u8], name: &mut Vec<u8>) {
-    // Without a digit it is a word, and mostly it is one; or somebody's address.
-    let is_word = !segment.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@');
-    if is_word {
-        return name.extend_from_slice(segment);
-    }
     if is_id(segment) {
         return name.extend_from_slice(ID);
     }
     let dot = memchr::memrchr(b'.', segment).map(|at| segment.split_at(at));
-    match dot.filter(|(stem, ext)| ext.len() <= 6 && is_id(stem)) {
+    match dot.filter(|(stem, extension)| extension.len() <= EXTENSION_BYTES && is_id(stem)) {
         Some((_, extension)) => {
             name.extend_from_slice(ID);
             name.extend_from_slice(extension);
@@ -97,15 +105,20 @@ fn write_segment(segment: &[u8], name: &mut Vec<u8>) {
 
 /// Whether this names one thing out of many: a number, a UUID, a hash, a date, a token, an address.
 fn is_id(segment: &[u8]) -> bool {
-    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    is_number(segment) || is_hexadecimal(segment) || is_token(segment) || is_address(segment)
+    let digits = segment.iter().filter(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 {
+        return is_address(segment);
+    }
+    let is_number = digits == segment.len();
+    is_number || is_hexadecimal(segment) || is_token(segment) || is_address(segment)
 }
 
+/// So it is if it has a digit of base 10, too.
 fn is_hexadecimal(segment: &[u8]) -> bool {
-    let has_digit = segment.iter().any(u8::is_ascii_digit);
-    let digits = segment.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
-    let all = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
-    has_digit && digits >= HEX_DIGITS && segment.iter().all(all)
+    let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
+    segment.len() >= HEX_DIGITS
+        && segment.iter().all(|byte| is_digit(byte) || *byte == b'-')
+        && segment.iter().copied().filter(|byte| is_digit(byte)).count() >= HEX_DIGITS
 }
 
 /// Words between dashes are not that long, and have not both letters and several digits.
@@ -117,18 +130,15 @@ fn is_token(segment: &[u8]) -> bool {
     };
     let all = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'=');
     let is_dash = |byte: &u8| !byte.is_ascii_alphanumeric();
-    segment.iter().all(all) && segment.split(is_dash).any(rolled)
+    segment.len() >= TOKEN_BYTES && segment.iter().all(all) && segment.split(is_dash).any(rolled)
 }
 
 fn is_address(segment: &[u8]) -> bool {
     let Some((user, host)) = memchr::memchr(b'@', segment).map(|at| segment.split_at(at)) else {
         return false;
     };
-    let top = host.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
-    !user.is_empty()
-        && top.len() >= 2
-        && top.len() < host.len()
-        && top.iter().all(u8::is_ascii_alphabetic)
+    let top = memchr::memrchr(b'.', host).and_then(|at| host.get(at + 1..)).unwrap_or_default();
+    !user.is_empty() && top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic)
 }
 
 #[cfg(test)]

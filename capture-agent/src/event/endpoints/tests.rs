@@ -109,7 +109,7 @@ fn few_endpoints_are_counted_exactly() {
     assert_eq!(names(&slowest), [frequent[2], frequent[1]]);
     let (_, slow) = slowest[0];
     assert_eq!((slow.client_errors, slow.server_errors), (95, 5));
-    let median = slow.times.quantile_ns(0.5).unwrap();
+    let median = slow.times.percentile_ns(50).unwrap();
     assert!((49_000_000..=51_000_000).contains(&median), "{median}");
     assert_eq!(slow.times.longest_ns(), Some(50_000_099));
 }
@@ -141,4 +141,19 @@ fn made_up_paths_push_out_neither_the_frequent_nor_the_slow() {
     assert_eq!(names(&sum.slowest(1)), [seldom]);
     let bound = sum.all().exchanges / STAY as u64;
     assert!((1..=bound).contains(&sum.missed()), "{} of {bound}", sum.missed());
+}
+
+#[test]
+fn of_few_times_a_percentile_is_one_that_was_taken() {
+    let percentiles = |times: &[u64]| {
+        let mut counted = Times::default();
+        times.iter().for_each(|time| counted.add(*time));
+        [50, 95].map(|percent| counted.percentile_ns(percent).map(|nanos| nanos / 100_000))
+    };
+    assert_eq!(percentiles(&[]), [None, None]);
+    assert_eq!(percentiles(&[70_000_000]), [Some(700), Some(700)]);
+    let [median, most] = percentiles(&[1_000_000, 5_000_000_000]);
+    assert!(median.is_some_and(|it| (9..=11).contains(&it)), "{median:?}");
+    assert_eq!(most, Some(50_000));
+    assert_eq!(percentiles(&[0, 0, 0]), [Some(0), Some(0)]);
 }

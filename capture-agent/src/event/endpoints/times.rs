@@ -35,11 +35,17 @@ impl Times {
         let _ = self.0.merge(&other.0);
     }
 
-    /// The time that a part of the exchanges took at most; `None` where no time is known.
+    /// The time that so many exchanges in a hundred took at most; `None` where no time is known.
     #[must_use]
-    pub fn quantile_ns(&self, part: f64) -> Option<u64> {
-        let quantile = self.0.quantile(part).ok()??;
-        Some(quantile.min(self.0.max()?).max(self.0.min()?) as u64)
+    pub fn percentile_ns(&self, percent: u64) -> Option<u64> {
+        let count = self.0.count() as u64;
+        // Of few, the sketch would take one too early for that: it rounds down.
+        let rank = count.saturating_mul(percent).div_ceil(100).checked_sub(1)?;
+        if rank + 1 == count {
+            return self.longest_ns();
+        }
+        let quantile = self.0.quantile((rank as f64 + 0.5) / (count - 1) as f64).ok()??;
+        Some(quantile.clamp(self.0.min()?, self.0.max()?) as u64)
     }
 
     /// The longest of them.
