@@ -42,6 +42,7 @@ mod resync;
 mod schema;
 mod scripts;
 mod stream_properties;
+mod summary;
 mod threads;
 mod trouble;
 mod websocket;

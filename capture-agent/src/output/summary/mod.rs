@@ -153,3 +153,6 @@ fn wrapped(text: &str, indent: &str, screen: Screen) -> Vec<String> {
 pub(super) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,3 +213,28 @@ fn within(chars: impl Iterator<Item = char>, columns: usize) -> String {
     text.extend(chars.take_while(fits));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_three_digits() {
+        let spans = [0, 412_000, 9_999_999, 12_345_678, 999_999_999, 1_000_000_000, 83_400_000_000];
+        let shown = spans.map(span);
+        assert_eq!(
+            shown,
+            ["0.00 ms", "0.41 ms", "9.99 ms", "12.3 ms", "999 ms", "1.00 s", "83.4 s"]
+        );
+        assert_eq!(span(7_200_000_000_000), "7200 s");
+    }
+
+    #[test]
+    fn names_lose_their_middle() {
+        let screen = Screen::fixed(80, false, true);
+        assert_eq!(cut("GET example.com/api/users", 25, screen), "GET example.com/api/users");
+        assert_eq!(cut("GET example.com/api/users", 15, screen), "GET exa…i/users");
+        assert_eq!(cut("GET 日本語日本語/users", 13, screen), "GET 日…/users");
+        assert_eq!(cut("GET /a", 1, Screen::fixed(80, false, false)), ".");
+    }
+}
