@@ -51,7 +51,7 @@ fn the_summary_tells_classes_and_endpoints() {
     ];
     let output = read(&shop, &[]);
     let lines: Vec<_> = output.stderr.lines().collect();
-    assert_eq!(lines[0], "4 exchanges on 1 flow, 18 packets seen");
+    assert_eq!(lines[0], "4 exchanges on 1 flow, 22 packets seen");
     assert_eq!(lines[1], "  2xx: 2 (50%), 4xx: 1 (25%), 5xx: 1 (25%)");
     let headings: Vec<_> = lines[2].split_ascii_whitespace().collect();
     assert_eq!(headings, ["endpoints", "count", "4xx", "5xx", "median", "95%", "longest"]);
@@ -63,8 +63,9 @@ fn the_summary_tells_classes_and_endpoints() {
 
 #[test]
 fn only_what_passes_is_in_the_summary() {
-    let output = read(&[("/a", 200), ("/b", 500), ("/b", 502)], &["--where", "status >= 500"]);
-    assert_eq!(output.ledger(), "3 exchanges on 1 flow, 16 packets seen, 1 exchange filtered out");
+    let output =
+        read(&[("/a", 200), ("/b", 500), ("/b", 502)], &["--where", "response.status >= 500"]);
+    assert_eq!(output.ledger(), "3 exchanges on 1 flow, 18 packets seen, 1 exchange filtered out");
     assert!(output.stderr.contains("5xx: 2 (100%)"), "{}", output.stderr);
     assert!(!output.stderr.contains("/a"), "{}", output.stderr);
     let counted = read(&[("/a", 200), ("/b", 500), ("/b", 502)], &["--count", "2"]);
@@ -101,7 +102,7 @@ fn where_nothing_came_out_it_says_why() {
         (&["--host", "192.0.2.1"], "of other hosts than --host"),
     ] {
         let output = read(&[("/a", 200)], arguments);
-        assert_eq!(output.ledger(), "0 exchanges on 0 flows, 9 packets seen");
+        assert_eq!(output.ledger(), "0 exchanges on 0 flows, 10 packets seen");
         assert!(output.stderr.contains(why), "{}", output.stderr);
     }
     let folder = TempDir::new().unwrap();
@@ -139,7 +140,7 @@ fn while_files_are_read_a_line_on_the_terminal_tells_how_far() {
     let shown = String::from_utf8(ended.stdout).unwrap();
     let stays: Vec<_> =
         shown.split("\r\n").map(|line| line.rsplit("\x1b[2K").next().unwrap()).collect();
-    assert_eq!(stays[0], "3000 exchanges on 1 flow, 6010 packets seen", "{stays:#?}");
+    assert_eq!(stays[0], "3000 exchanges on 1 flow, 12006 packets seen", "{stays:#?}");
 }
 
 /// Reads to the end of what was opened to return at once; how many lines there were.
