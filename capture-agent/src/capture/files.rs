@@ -7,7 +7,7 @@ use capture_agent::engine::Engine;
 use capture_agent::event::{Event, SourcePackets, Stats};
 use capture_agent::output::recording::Recorder;
 use capture_agent::output::relay::Relay;
-use capture_agent::output::{Clock, Outputs};
+use capture_agent::output::{Clock, Outputs, aside};
 use capture_agent::source::file::{FileError, FileSource};
 use capture_agent::source::{Item, Verdicts};
 
@@ -39,7 +39,7 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     control.run(std::future::ready(Ok(())), move |_| {
         if !files.begin()? {
             if !common.quiet {
-                eprintln!("ended before there was anything to read");
+                aside::say("ended before there was anything to read");
             }
             return Ok(());
         }
