@@ -1,6 +1,7 @@
 //! What listeners and outputs receive.
 
 mod content;
+pub mod endpoints;
 mod http_counters;
 mod ledger;
 
@@ -11,6 +12,7 @@ use crate::http;
 use crate::segment::{Endpoint, Interface, Timestamp};
 use crate::stream;
 pub use content::{BodyKey, Content, News};
+pub use endpoints::Endpoints;
 pub use http_counters::{Histogram, HttpCounters, Method, StatusClass};
 pub use ledger::{
     Counts, Dropped, EngineCounters, FilesWritten, OwnerCounters, RawCounts, Recorded,

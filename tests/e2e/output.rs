@@ -247,8 +247,8 @@ fn an_interrupt_ends_the_capture_well_from_the_first_moment_on() {
         agent.signal(signal);
         let ended = agent.wait();
         assert_eq!(ended.status.code(), Some(0), "{signal:?}: {ended:?}");
-        let summary = ended.stderr.lines().last().unwrap_or_default();
-        assert!(summary.starts_with("0 exchanges "), "{signal:?}: {ended:?}");
+        let has_summary = ended.stderr.lines().any(|line| line.starts_with("0 exchanges "));
+        assert!(has_summary, "{signal:?}: {ended:?}");
     }
 }
 

@@ -45,7 +45,7 @@ fn text_is_a_line_an_exchange() {
         ) && rest.ends_with(" ms"),
         "{rest}"
     );
-    assert_eq!(output.stderr, "2 exchanges on 1 flow, 14 packets seen\n");
+    assert_eq!(output.ledger(), "2 exchanges on 1 flow, 14 packets seen");
 }
 
 #[test]
@@ -248,5 +248,5 @@ fn standard_input_and_several_files_are_one_capture() {
     fs::write(&one, pcap_of(halves.0)).unwrap();
     fs::write(&two, pcap_of(halves.1)).unwrap();
     let output = Agent::read(&one).args([&two]).run();
-    assert_eq!(output.stderr, "1 exchange on 1 flow, 10 packets seen\n");
+    assert_eq!(output.ledger(), "1 exchange on 1 flow, 10 packets seen");
 }

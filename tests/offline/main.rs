@@ -44,6 +44,7 @@ mod schema;
 mod screens;
 mod scripts;
 mod stream_properties;
+mod summary;
 mod threads;
 mod trouble;
 mod websocket;

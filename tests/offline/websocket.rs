@@ -350,7 +350,7 @@ fn they_are_written_as_the_contract_says_if_they_are_asked_for() {
     assert_eq!(shown(4, ["state", "bytes", "wire_bytes", "text"]), json!(["cut", null, 4, "caf"]));
     assert_eq!(lines[5]["tunnel"]["messages"], 4);
     assert_eq!(lines[5]["tunnel"]["unread"], json!([]));
-    assert_eq!(output.stderr, "1 exchange on 1 flow, 9 packets seen, 4 WebSocket messages\n");
+    assert_eq!(output.ledger(), "1 exchange on 1 flow, 9 packets seen, 4 WebSocket messages");
     let plain = Agent::read(&file).args(["--format", "jsonl", "--events", "websocket"]).run();
     let plain = plain.json_lines();
     assert_eq!(plain.len(), 4, "they may come alone");

@@ -101,6 +101,15 @@ impl Output {
         json_lines(&self.stdout)
     }
 
+    /// The line of the summary at the end with which it begins.
+    #[track_caller]
+    pub(crate) fn ledger(&self) -> &str {
+        self.stderr
+            .lines()
+            .find(|line| line.ends_with(" seen") || line.contains(" seen, "))
+            .unwrap()
+    }
+
     /// It failed with this status and one line that says this.
     #[track_caller]
     pub(crate) fn assert_fails(&self, status: i32, says: &str) {

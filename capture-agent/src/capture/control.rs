@@ -5,6 +5,7 @@ use std::thread;
 
 use anyhow::Context as _;
 pub(super) use capture_agent::output::Stop;
+use capture_agent::output::aside;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 /// Asks the capture to end; who asks twice does not want to wait.
 fn set_or_exit(stop: &Stop, status: i32) {
     if stop.set() {
+        aside::clear();
         std::process::exit(status);
     }
 }

@@ -15,6 +15,7 @@ use capture_agent::source::file::{FileError, FileSource, Opening};
 use capture_agent::source::{Item, Verdicts};
 
 use super::ahead::Ahead;
+use super::progress::Position;
 
 /// How long a silent pipe is waited for before it is looked whether the agent is to end.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -87,6 +88,7 @@ pub(super) struct Files {
     waiting: vec::IntoIter<PathBuf>,
     selection: Selection,
     verify_checksums: bool,
+    position: Position,
     stop: Stop,
     /// When a silent pipe is left, once the agent is to end.
     end: Option<Instant>,
@@ -115,6 +117,7 @@ impl Files {
             waiting: files.into_iter(),
             selection,
             verify_checksums,
+            position: Position::default(),
             stop,
             end: None,
             after_stop: 0,
@@ -147,6 +150,11 @@ impl Files {
         matches!(self.current, Some((_, Current::Opening(_))))
     }
 
+    /// Where they are read, for others to see.
+    pub(super) fn position(&self) -> Position {
+        self.position.clone()
+    }
+
     pub(super) fn open_next(&mut self) -> Result<bool, FileError> {
         (self.verdicts, self.notes) = (self.verdicts(), self.notes());
         self.current = None;
@@ -154,6 +162,7 @@ impl Files {
             return Ok(false);
         };
         let opening = Opening::new(&file, self.selection.clone())?;
+        self.position.begin(opening.bytes_read());
         self.current = Some((file, Current::Opening(opening)));
         Ok(true)
     }

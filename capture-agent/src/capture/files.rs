@@ -7,7 +7,7 @@ use capture_agent::engine::Engine;
 use capture_agent::event::{Event, SourcePackets, Stats};
 use capture_agent::output::recording::Recorder;
 use capture_agent::output::relay::Relay;
-use capture_agent::output::{Clock, Outputs};
+use capture_agent::output::{Clock, Outputs, aside};
 use capture_agent::source::file::{FileError, FileSource};
 use capture_agent::source::{Item, Verdicts};
 
@@ -16,6 +16,7 @@ use super::control::Control;
 use super::feed::{Feed, Files};
 use super::ledger::{Ledger, Tally};
 use super::metrics::{Metrics, Teller};
+use super::progress::Progress;
 use super::record::{self, Record};
 use super::sink::{Asked, Direct, Sink, Way as _, Writing};
 use super::threads::Division;
@@ -38,11 +39,12 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
     let mut files = Files::new(paths, selection, args.taken.verify_checksums, stop);
     let engine = Engine::new(settings(&args.common, &args.taken.port));
     let division = Division::of(args.threads);
+    let progress = Progress::start(args, files.position())?;
     let common = args.common.clone();
     control.run(serve, move |_| {
         if !files.begin()? {
             if !common.quiet {
-                eprintln!("ended before there was anything to read");
+                aside::say("ended before there was anything to read");
             }
             return Ok(());
         }
@@ -64,7 +66,7 @@ pub(crate) fn files(args: &ReadArgs) -> anyhow::Result<()> {
                 Sink::new(&common, writing(outputs, division)?).for_outputs(&asked)
             },
         };
-        reading.run(&common)
+        reading.run(&common, progress)
     })
 }
 
@@ -94,9 +96,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(mut self, args: &CommonArgs) -> anyhow::Result<()> {
+    fn run(mut self, args: &CommonArgs, progress: Option<Progress>) -> anyhow::Result<()> {
         // What a damaged file gave before the damage is still worth having.
         let read = self.read_all();
+        drop(progress);
         for note in self.feed.notes() {
             eprintln!("{note}");
         }
@@ -106,9 +109,10 @@ impl Reading {
         if self.ledger.is_wanted() {
             self.sink.way.take(Event::Stats(Box::new(stats.clone())));
         }
+        let endpoints = self.sink.take_endpoints();
         let (mut outputs, written) = self.sink.way.end();
         stats.written = outputs.written();
-        conclude(args, &stats, written)?;
+        conclude(args, &stats, endpoints.as_ref(), written)?;
         outputs.failure()?;
         recorded?;
         read.map_err(Into::into)

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Context as _;
 use capture_agent::engine::{Engine, Settings};
-use capture_agent::event::{Event, SourcePackets, Stats};
+use capture_agent::event::{Endpoints, Event, SourcePackets, Stats};
 use capture_agent::metrics::Live;
 use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::recording::Recorder;
@@ -176,10 +176,14 @@ impl Capture {
         self.source.detach();
         self.workers.iter().for_each(Worker::finish);
         let mut tally = Tally::default();
+        let mut endpoints: Option<Endpoints> = None;
         let mut worked = Ok(());
         for worker in self.workers {
-            let (done, result) = worker.join();
+            let (done, counted, result) = worker.join();
             tally.merge(&done);
+            if let Some(counted) = counted {
+                endpoints.get_or_insert_default().merge(&counted);
+            }
             worked = worked.and(result);
         }
         // The recorders are gone with the workers.
@@ -198,7 +202,7 @@ impl Capture {
             joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         stats.written = outputs.written();
         let failure = outputs.failure();
-        conclude(args, &stats, written)?;
+        conclude(args, &stats, endpoints.as_ref(), written)?;
         failure?;
         is_recorded.unwrap_or(Ok(()))?;
         watched.and(worked).map_err(Into::into)

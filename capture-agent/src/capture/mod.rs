@@ -14,6 +14,7 @@ mod governor;
 mod ledger;
 mod live;
 mod metrics;
+mod progress;
 mod record;
 mod sieve;
 mod single;
@@ -25,16 +26,17 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use capture_agent::engine::Settings;
-use capture_agent::event::Stats;
+use capture_agent::event::{Endpoints, Stats};
 use capture_agent::filter::MediaPatterns;
 use capture_agent::http::coding::Limits;
 use capture_agent::http::form::ListRules;
 use capture_agent::http::head::HeadRules;
 use capture_agent::http::redact::Redaction;
 use capture_agent::http::{HttpRules, StreamRules};
+use capture_agent::output::terminal::{Screen, Stream};
 use capture_agent::output::{
     Clock, Format, Opener, OutputError, Outputs, PayloadFiles, Stop, Takes, Target, Verbosity,
-    summary,
+    aside, summary,
 };
 use capture_agent::script::Script;
 use capture_agent::selection::{PortSet, Selection};
@@ -133,7 +135,7 @@ fn open_outputs(args: &CommonArgs, clock: Clock, stop: Stop) -> anyhow::Result<O
         None => outputs,
     };
     let Some(folder) = &args.payload.save_bodies else { return Ok(outputs) };
-    let complain = |what: &str| eprintln!("{what}");
+    let complain = |what: &str| aside::say(what);
     Ok(outputs.with(Box::new(PayloadFiles::open(folder, complain)?)))
 }
 
@@ -154,7 +156,7 @@ fn open_formats(
         return Ok(Outputs::default());
     }
     let rules = args.outputs.rules(clock, stop);
-    let mut opener = Opener::new(rules).with_report(|notice| eprintln!("{notice}"));
+    let mut opener = Opener::new(rules).with_report(|notice| aside::say(notice));
     if args.outputs.output.is_empty() {
         let stdout = opener.open(standard, Target::Stdout, verbosity)?;
         return Ok(opener.outputs(vec![stdout]));
@@ -171,11 +173,13 @@ fn open_formats(
 fn conclude(
     args: &CommonArgs,
     stats: &Stats,
+    endpoints: Option<&Endpoints>,
     written: Result<(), OutputError>,
 ) -> anyhow::Result<()> {
     let closed = matches!(written, Err(OutputError::Closed(_)));
     if !closed && !args.quiet {
-        eprintln!("{}", summary::line(stats));
+        let screen = Screen::of(Stream::Stderr);
+        summary::at_a_glance(stats, endpoints, screen).iter().for_each(|line| eprintln!("{line}"));
         // Where outputs ended the capture, what was on its way to them is nowhere.
         let is_over = matches!(written, Ok(()) | Err(OutputError::Lost { .. }));
         let imbalances = stats.imbalances().into_iter().filter(|_| is_over);

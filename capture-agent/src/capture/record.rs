@@ -5,7 +5,7 @@ use std::io;
 use anyhow::Context as _;
 use capture_agent::event::Recorded;
 use capture_agent::output::recording::{self, Outcome, Recorder, Recording, Taken, Writer};
-use capture_agent::output::{Clock, OutputError, Stop};
+use capture_agent::output::{Clock, OutputError, Stop, aside};
 
 use crate::cli::CommonArgs;
 
@@ -69,7 +69,7 @@ impl Open {
 
 /// Says at once that there is no more recording; whether it is whole is what people ask later.
 fn say(error: &OutputError) {
-    eprintln!("the recording ends, and the capture goes on: {error}");
+    aside::say(format_args!("the recording ends, and the capture goes on: {error}"));
 }
 
 impl Record {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use capture_agent::event::{
-    BodyKey, Content, Dropped, Event, Exchange, FlowData, FlowInfo, FlowSummary, HttpCounters,
-    News, RawCounts, WebSocketMessage,
+    BodyKey, Content, Dropped, Endpoints, Event, Exchange, FlowData, FlowInfo, FlowSummary,
+    HttpCounters, News, RawCounts, WebSocketMessage,
 };
 use capture_agent::filter::Verdict;
 use capture_agent::flow::Direction;
@@ -142,6 +142,8 @@ pub(super) struct Sink<W> {
     http: HttpCounters,
     /// What was made for consumers alone.
     raw: RawCounts,
+    /// The endpoints of exchanges that pass, where there is to be a summary of them.
+    endpoints: Option<Endpoints>,
 }
 
 /// Whether more is wanted, of all sinks that share it.
@@ -210,6 +212,7 @@ impl<W: Way> Sink<W> {
             unwanted: Dropped::default(),
             http: HttpCounters::default(),
             raw: RawCounts::default(),
+            endpoints: (!args.quiet).then(Endpoints::default),
         }
     }
 
@@ -260,6 +263,11 @@ impl<W: Way> Sink<W> {
     /// The exchanges that were asked for, in sum.
     pub(super) const fn http(&self) -> HttpCounters {
         self.http
+    }
+
+    /// The endpoints of exchanges that have passed, once there are no more.
+    pub(super) const fn take_endpoints(&mut self) -> Option<Endpoints> {
+        self.endpoints.take()
     }
 
     /// What was made for consumers alone.
@@ -347,6 +355,7 @@ impl<W: Way> Listener for Sink<W> {
         let is_counted = passes && self.wanted.take();
         if is_counted {
             self.http.add(&exchange);
+            self.endpoints.iter_mut().for_each(|endpoints| endpoints.add(&exchange));
         }
         if is_counted && self.exchanges {
             return self.way.take(Event::Exchange(Box::new(exchange)));

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use capture_agent::engine::Engine;
+use capture_agent::event::Endpoints;
 use capture_agent::output::queue::Sender;
 use capture_agent::output::recording::Recorder;
 use capture_agent::segment::Timestamp;
@@ -32,7 +33,7 @@ struct Shared {
 /// A worker at work.
 pub(super) struct Worker {
     shared: Arc<Shared>,
-    thread: JoinHandle<Result<(), LiveError>>,
+    thread: JoinHandle<(Option<Endpoints>, Result<(), LiveError>)>,
 }
 
 impl Worker {
@@ -66,10 +67,11 @@ impl Worker {
     }
 
     /// What it has done, once it has ended, and what it failed of.
-    pub(super) fn join(self) -> (Tally, Result<(), LiveError>) {
-        let result = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    pub(super) fn join(self) -> (Tally, Option<Endpoints>, Result<(), LiveError>) {
+        let joined = self.thread.join();
+        let (endpoints, result) = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let tally = *self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        (tally, result)
+        (tally, endpoints, result)
     }
 }
 
@@ -84,7 +86,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self) -> Result<(), LiveError> {
+    fn run(mut self) -> (Option<Endpoints>, Result<(), LiveError>) {
         let captured = self.capture();
         // Nothing is seen any more that could be missed while the outputs catch up.
         self.sink.way.wait_for_room();
@@ -95,7 +97,7 @@ impl Work {
         self.hand_over();
         self.publish();
         self.conductor.unpark();
-        worked
+        (self.sink.take_endpoints(), worked)
     }
 
     fn capture(&mut self) -> Result<(), LiveError> {

@@ -43,6 +43,11 @@ enum ScriptErrorsArg {
 }
 
 impl ScriptArgs {
+    /// Whether there is one.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.script.is_some()
+    }
+
     /// What is asked for, if a script is.
     pub(crate) fn settings(&self, shows_secrets: bool) -> Option<ScriptSettings> {
         Some(ScriptSettings {

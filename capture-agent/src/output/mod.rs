@@ -4,6 +4,7 @@
 //! steer a terminal nor break a format.
 
 mod all;
+pub mod aside;
 mod batch;
 mod file;
 pub mod flows;

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use mlua::{Function, IntoLuaMulti, Lua};
 
 use crate::event::{Counts, Event, FlowData, RawCounts, Written};
-use crate::output::{Consumer, OutputError, Takes, weight};
+use crate::output::{Consumer, OutputError, Takes, aside, weight};
 use dir::ScriptDir;
 pub use error::ScriptError;
 use exchange::ExchangeValue;
@@ -127,7 +127,7 @@ impl Script {
         *errors += 1;
         if *errors <= SAID_ERRORS {
             let last = if *errors == SAID_ERRORS { "; further ones are but counted" } else { "" };
-            eprintln!("{error}{last}");
+            aside::say(format_args!("{error}{last}"));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! [`PATIENCE`] at most.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::packer::{Coding, Packer};
 use super::rules::Stop;
+use crate::output::aside;
 
 /// How long a reader may take nothing once the agent is to end.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -57,13 +58,14 @@ impl Stream {
 #[derive(Debug)]
 pub(super) struct Descriptor {
     file: File,
+    is_terminal: bool,
     stop: Stop,
 }
 
 impl Descriptor {
     /// Of what was opened to return where it would have to wait, or never lets anyone wait.
-    pub(super) const fn new(file: File, stop: Stop) -> Self {
-        Self { file, stop }
+    pub(super) fn new(file: File, stop: Stop) -> Self {
+        Self { is_terminal: file.is_terminal(), file, stop }
     }
 
     /// Of what others write to as well: what they rely on is not changed.
@@ -71,12 +73,12 @@ impl Descriptor {
         let own = File::from(descriptor.try_clone_to_owned()?);
         let kind = own.metadata()?.file_type();
         if !kind.is_fifo() && !kind.is_char_device() {
-            return Ok(Self { file: own, stop });
+            return Ok(Self::new(own, stop));
         }
         // A way of our own to the same pipe or terminal, which alone does not block.
         let path = format!("/proc/self/fd/{}", own.as_raw_fd());
         let file = open_to_wait(Path::new(&path)).unwrap_or(own);
-        Ok(Self { file, stop })
+        Ok(Self::new(file, stop))
     }
 
     /// Waits until more can be written, unless the reader holds up the agent's end.
@@ -115,7 +117,28 @@ impl Write for Descriptor {
         }
     }
 
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_terminal && !bytes.is_empty() {
+            // All at once: a line that steps aside must not come back amid another one.
+            return aside::write(|| write_whole(self, bytes));
+        }
+        write_whole(self, bytes)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// As [`Write::write_all`] has it for writers that have none of their own.
+fn write_whole(writer: &mut Descriptor, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match writer.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
@@ -51,6 +52,32 @@ impl Format {
             Self::Pcap(pcap) => pcap.record(window),
             Self::Pcapng(pcapng) => pcapng.record(window),
         }
+    }
+}
+
+/// How many bytes of a file were read so far, packed as they are; known to whoever has it.
+#[derive(Clone, Debug, Default)]
+pub struct BytesRead(Arc<AtomicU64>);
+
+impl BytesRead {
+    /// So many.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts what is read.
+pub(super) struct Counted {
+    pub(super) reader: Box<dyn Read + Send>,
+    pub(super) read: BytesRead,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.read.0.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
 }
 

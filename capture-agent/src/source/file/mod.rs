@@ -37,6 +37,7 @@ use std::time::Duration;
 use capture_ebpf::Verdict;
 
 pub use error::{FileError, Packing, Problem};
+pub use input::BytesRead;
 pub use link::LinkType;
 pub use opening::Opening;
 

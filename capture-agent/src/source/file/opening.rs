@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::{FileError, Problem};
-use super::input::{self, Format, Input, MAGIC_BYTES, Pipe};
+use super::input::{self, BytesRead, Counted, Format, Input, MAGIC_BYTES, Pipe};
 use super::window::Window;
 use super::{FileSource, Parts};
 use crate::selection::Selection;
@@ -15,6 +15,7 @@ pub struct Opening {
     name: String,
     selection: Selection,
     pipe: Option<Pipe>,
+    read: BytesRead,
     stage: Stage,
 }
 
@@ -44,8 +45,10 @@ impl Opening {
     /// the reader is to fail with [`ErrorKind::WouldBlock`].
     #[must_use]
     pub fn from_reader(reader: Box<dyn Read + Send>, name: &str, selection: Selection) -> Self {
-        let name = name.to_owned();
-        Self { name, selection, pipe: None, stage: Stage::Magic(reader, Vec::new()) }
+        let (name, read) = (name.to_owned(), BytesRead::default());
+        let reader = Box::new(Counted { reader, read: read.clone() });
+        let stage = Stage::Magic(reader, Vec::new());
+        Self { name, selection, pipe: None, read, stage }
     }
 
     /// The capture, once enough of it is there to tell what it is; `None` until then.
@@ -63,6 +66,12 @@ impl Opening {
             Err(problem) if problem.is_for_now() => Ok(None),
             Err(problem) => Err(FileError::new(&self.name, problem)),
         }
+    }
+
+    /// How far into it is read, for others to see, also once it is open.
+    #[must_use]
+    pub fn bytes_read(&self) -> BytesRead {
+        self.read.clone()
     }
 
     /// Whether the capture comes as it is written.

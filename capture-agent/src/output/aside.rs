@@ -1,0 +1,38 @@
+//! A line at the bottom of the terminal, such as how far a reader is, steps aside while something
+//! else is written there.
+//!
+//! The terminal is the process's own, so there is one such line for all of it.
+
+use std::fmt::Display;
+use std::sync::{PoisonError, RwLock};
+
+use indicatif::ProgressBar;
+
+static LINE: RwLock<Option<ProgressBar>> = RwLock::new(None);
+
+/// From now on there is such a line, or none any more.
+pub fn set(line: Option<ProgressBar>) {
+    *LINE.write().unwrap_or_else(PoisonError::into_inner) = line;
+}
+
+/// Writes something to the terminal, whole lines of it.
+pub fn write<T>(write: impl FnOnce() -> T) -> T {
+    let line = LINE.read().unwrap_or_else(PoisonError::into_inner);
+    match &*line {
+        Some(line) => line.suspend(write),
+        None => write(),
+    }
+}
+
+/// Says something on standard error.
+pub fn say(what: impl Display) {
+    write(|| eprintln!("{what}"));
+}
+
+/// Takes the line away for good, before the process ends; unless something is just being written,
+/// which may never end.
+pub fn clear() {
+    if let Some(line) = LINE.try_read().ok().as_deref().and_then(Option::as_ref) {
+        line.finish_and_clear();
+    }
+}
