@@ -1,7 +1,7 @@
 //! `--metrics`: what a scraper gets is the ledger of the same run, and Prometheus itself reads it.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -225,6 +225,54 @@ fn health_tells_what_is_not_captured_or_written() {
     assert_eq!(unknown.status, 404);
     agent.signal(rustix::process::Signal::INT);
     agent.wait();
+}
+
+/// A reader that stands still, and segments that wait for others.
+#[test]
+fn what_waits_in_rings_and_queues_is_told() {
+    let (lab, _nginx) = lab_with_nginx();
+    let folder = TempDir::new().unwrap();
+    let [fifo, recording] = ["x.jsonl", "x.pcapng"].map(|name| folder.path().join(name));
+    run(Command::new("mkfifo").arg(&fifo));
+    // Open both ways, so that nobody waits for the other end.
+    let mut reader = fs::File::options().read(true).write(true).open(&fifo).unwrap();
+    let agent = Agent::run(
+        &lab.server,
+        &format!(
+            "--iface eth0 --workers 1 --latency 1s --metrics :0 --output {} --record {}",
+            fifo.display(),
+            recording.display()
+        ),
+    );
+    let address = address(&agent);
+    let waits = |what: &str, labels: &[(&str, &str)]| {
+        wait::until(what, || {
+            let mut curl = lab.client.command("curl");
+            curl.args(["--silent", "--noproxy", "*", "--output", "/dev/null"]);
+            run(curl.arg("http://10.77.0.1/page?[1-200]"));
+            let answer = get(&lab.server, address, "/metrics", TEXT);
+            Samples::parse(&answer.body, "text").sum(what, labels) > 0
+        });
+    };
+    waits("capture_ring_used_bytes", &[("ring", "0")]);
+    waits("capture_queue_events", &[("queue", "outputs")]);
+    waits("capture_queue_bytes", &[("queue", "outputs")]);
+    let answer = get(&lab.server, address, "/metrics", TEXT);
+    let now = Samples::parse(&answer.body, "text");
+    assert!(now.sum("capture_queue_limit_bytes", &[("queue", "recording")]) > 0);
+    let recorded = [("output", recording.to_str().unwrap()), ("result", "written")];
+    assert!(now.sum("capture_recording_segments_total", &recorded) > 0);
+    let drain = std::thread::spawn(move || {
+        let (mut all, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+        while !all.ends_with(b"the end") {
+            let count = reader.read(&mut buffer).unwrap();
+            all.extend_from_slice(&buffer[..count]);
+        }
+    });
+    agent.stop();
+    // It has ended, and nothing more comes of it.
+    fs::File::options().write(true).open(&fifo).unwrap().write_all(b"the end").unwrap();
+    drain.join().unwrap();
 }
 
 #[test]

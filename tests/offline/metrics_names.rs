@@ -68,7 +68,7 @@ fn families() -> BTreeSet<String> {
 /// All names of metrics in a file, those of a histogram's series as its own.
 fn named_in(path: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
-    let name = Regex::new(r"\bcapture_[a-z0-9_]+").unwrap();
+    let name = Regex::new(r"\b(capture|process)_[a-z0-9_]+").unwrap();
     let suffix = Regex::new("_seconds_(bucket|sum|count)$").unwrap();
     let names = name.find_iter(&text).map(|name| suffix.replace(name.as_str(), "_seconds"));
     names.map(std::borrow::Cow::into_owned).collect()

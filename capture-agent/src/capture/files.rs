@@ -161,7 +161,8 @@ impl Reading {
     fn tell(&self) {
         if self.teller.is_heard() {
             self.sink.way.tell();
-            self.teller.tell(self.draw_up(), Vec::new(), None);
+            let recording = self.record.as_ref().and_then(Record::depth);
+            self.teller.tell(self.draw_up(), recording.into_iter().collect(), None);
         }
     }
 

@@ -231,7 +231,9 @@ impl Capture {
             if teller.is_asked() {
                 let (rings, interfaces) = (self.source.rings(), self.source.interfaces());
                 let live = Some(Live { rings, interfaces });
-                teller.tell(self.draw_up(tally)?, vec![self.sender.depth()], live);
+                let recording = self.record.as_ref().and_then(Record::depth);
+                let queues = [self.sender.depth()].into_iter().chain(recording).collect();
+                teller.tell(self.draw_up(tally)?, queues, live);
             }
         }
     }

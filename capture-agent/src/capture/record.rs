@@ -5,7 +5,7 @@ use std::io;
 use anyhow::Context as _;
 use capture_agent::event::Recorded;
 use capture_agent::output::recording::{self, Outcome, Recorder, Recording, Taken, Writer};
-use capture_agent::output::{Clock, OutputError, Stop, aside};
+use capture_agent::output::{Clock, OutputError, QueueDepth, Stop, aside};
 
 use crate::cli::CommonArgs;
 
@@ -73,6 +73,11 @@ fn say(error: &OutputError) {
 }
 
 impl Record {
+    /// What waits to be written, where a thread does that.
+    pub(super) fn depth(&self) -> Option<QueueDepth> {
+        self.writer.as_ref().map(Writer::depth)
+    }
+
     /// What became of the segments so far, as far as is known: some are on their way.
     pub(super) fn so_far(&self, taken: Taken) -> Recorded {
         let Taken { segments, dropped, failed } = taken;

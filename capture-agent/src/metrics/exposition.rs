@@ -12,8 +12,9 @@ use prometheus_client::registry::Registry;
 
 use super::Snapshot;
 use super::families::{self, Families};
+use super::process::Process;
 
-/// What all names begin with.
+/// What all names begin with, but for those of the process.
 const PREFIX: &str = "capture";
 
 /// A format.
@@ -45,6 +46,15 @@ impl Collector for Collected {
     }
 }
 
+#[derive(Debug)]
+struct Taken(Process);
+
+impl Collector for Taken {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        families::process::write(&self.0, &mut Families::new(encoder))
+    }
+}
+
 /// A snapshot in a format.
 ///
 /// # Errors
@@ -53,7 +63,13 @@ pub fn encode(snapshot: Snapshot, exposition: Exposition) -> Result<String, fmt:
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Collected(snapshot)));
     let mut text = String::new();
-    text::encode(&mut text, &registry)?;
+    text::encode_registry(&mut text, &registry)?;
+    if let Some(process) = Process::this() {
+        let mut registry = Registry::with_prefix("process");
+        registry.register_collector(Box::new(Taken(process)));
+        text::encode_registry(&mut text, &registry)?;
+    }
+    text::encode_eof(&mut text)?;
     Ok(match exposition {
         Exposition::OpenMetrics => text,
         Exposition::Text => plain(&text),

@@ -7,6 +7,7 @@ mod exchanges;
 mod flows;
 mod outputs;
 mod packets;
+pub(super) mod process;
 
 use std::fmt;
 
@@ -82,6 +83,13 @@ impl<'a> Families<'a> {
             family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
         Ok(())
+    }
+
+    /// A counter of time.
+    fn seconds(&mut self, name: &str, help: &str, seconds: f64) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, u64>(&seconds, None)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -10,6 +10,7 @@ mod board;
 mod exposition;
 mod families;
 mod negotiation;
+mod process;
 mod server;
 
 use std::time::Instant;

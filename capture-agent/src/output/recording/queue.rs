@@ -10,7 +10,7 @@ use std::{fmt, io};
 use super::parcel::Parcel;
 use super::recorder::Recorder;
 use super::{Keeper, Outcome, Recording};
-use crate::output::OutputError;
+use crate::output::{OutputError, QueueDepth};
 
 /// Bytes in the queue at most where it never pushes back: what a disk that pauses for a moment
 /// costs in memory rather than in segments.
@@ -113,7 +113,10 @@ impl Room {
 }
 
 /// The thread that writes a recording.
-pub struct Writer(JoinHandle<Outcome>);
+pub struct Writer {
+    thread: JoinHandle<Outcome>,
+    room: Arc<Room>,
+}
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,10 +125,18 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
+    /// What is in its queue.
+    #[must_use]
+    pub fn depth(&self) -> QueueDepth {
+        let bytes = self.room.bytes.load(Ordering::Relaxed) as u64;
+        let (events, max_events, max_bytes) = (None, None, self.room.max_bytes as u64);
+        QueueDepth { name: "recording", events, max_events, bytes, max_bytes }
+    }
+
     /// What it has done, once all recorders are gone.
     #[must_use]
     pub fn join(self) -> Outcome {
-        self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -148,13 +159,14 @@ pub fn spawn(
         spare: Mutex::default(),
     });
     let queue = Queue { channel, room: Arc::clone(&room), waits: pushes_back };
+    let written = Arc::clone(&room);
     let keeper = Keeper::new(recording, on_failure);
     let thread = thread::Builder::new().name("recorder".to_owned());
     let thread = thread.spawn(move || {
-        let closes = Closes(room);
+        let closes = Closes(written);
         write_all(keeper, &receiver, &closes.0)
     })?;
-    Ok((Recorder::to_queue(queue), Writer(thread)))
+    Ok((Recorder::to_queue(queue), Writer { thread, room }))
 }
 
 /// Tells those who wait for room that there will be none, however the thread went.
