@@ -6,8 +6,10 @@ use serde_json::Value;
 use crate::support::fetch::{Fetch, assert_captured, fetch};
 use crate::support::hooks::Interface;
 use crate::support::lab::Lab;
+use crate::support::ledger::assert_balances;
 use crate::support::live::Agent;
 use crate::support::nginx::Nginx;
+use crate::support::process::Process;
 use crate::support::wait;
 
 /// A second wire beside `eth0`, up and addressed.
@@ -109,6 +111,63 @@ fn a_name_that_is_spelt_out_may_go_and_come_back() {
     made.push(fetch_over_it(&lab, "after"));
     made.push(fetch(&lab.client, "http://10.77.0.1/beside", ""));
     assert_captured(&agent.stop().objects("exchange"), made);
+}
+
+#[test]
+fn an_interface_goes_amid_a_download_by_tcx() {
+    an_interface_goes_amid_a_download("");
+}
+
+#[test]
+fn an_interface_goes_amid_a_download_by_tc_filters() {
+    an_interface_goes_amid_a_download("--tc-attach clsact");
+}
+
+#[test]
+fn an_interface_goes_amid_a_download_by_xdp() {
+    an_interface_goes_amid_a_download("--hook xdp");
+}
+
+/// What it has carried is shown and counted, and the others are captured on as before.
+fn an_interface_goes_amid_a_download(how: &str) {
+    let lab = Lab::new();
+    let nginx = Nginx::start(&lab.server);
+    nginx.serve("large", &vec![b'x'; 1 << 20]);
+    add_wire(&lab, "wire1");
+    let asked = format!("--iface eth0 --iface wire1 {how} --events exchange,flow,stats");
+    let agent = Agent::run(&lab.server, &asked);
+    let mut curl = lab.client.command("curl");
+    let download = Process::start(curl.args(["--silent", "http://10.78.0.1/slow/large"]));
+    wait::until("the download is under way", || !download.stdout().is_empty());
+    lab.server.ip("link delete wire1");
+    wait_until_said(&agent, 1, "wire1 is gone");
+    drop(download);
+    let beside = fetch(&lab.client, "http://10.77.0.1/beside", "");
+    let ended = agent.stop();
+
+    assert!(!ended.stderr.contains("nothing is captured"), "{}", ended.stderr);
+    let mut exchanges = ended.objects("exchange");
+    let cut = exchanges.remove(0);
+    assert_eq!(cut["request"]["target"], "/slow/large", "{cut}");
+    assert_eq!(cut["response"]["state"], "open", "{cut}");
+    assert!(cut["response"]["body"]["wire_bytes"].as_u64() > Some(0), "{cut}");
+    assert_captured(&exchanges, vec![beside]);
+    assert_eq!(ended.objects("flow").len(), 2);
+    assert_balances(ended.objects("stats").last().unwrap(), true);
+}
+
+#[test]
+fn where_the_only_interface_goes_that_is_said_and_the_end_is_a_good_one() {
+    let lab = Lab::new();
+    let _nginx = Nginx::start(&lab.server);
+    add_wire(&lab, "wire1");
+    let agent = Agent::run(&lab.server, "--iface wire1 --events exchange,stats");
+    let made = vec![fetch_over_it(&lab, "before")];
+    lab.server.ip("link delete wire1");
+    wait_until_said(&agent, 1, "wire1 is gone; nothing is captured until an interface");
+    let ended = agent.stop();
+    assert_captured(&ended.objects("exchange"), made);
+    assert_balances(ended.objects("stats").last().unwrap(), true);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::support::agent::Agent;
+use crate::support::network::Dice;
 use crate::support::pcap::{Conversation, pcap_of};
 use crate::support::peers::{Peers, Seen, settings};
 use crate::support::script::{cases_in, play};
@@ -268,6 +269,43 @@ fn no_expression_explodes() {
         assert!(verdicts.contains(&Verdict::Matches), "{verdicts:?}");
     });
     worker.unwrap().join().unwrap();
+}
+
+/// What a pattern costs is bounded by what of a text it looks through: that of ordinary ones is not
+/// much, whatever the text, and of others the first is too much already.
+#[test]
+fn a_pattern_that_is_slow_on_a_text_has_no_value_for_it() {
+    let mut dice = Dice(7);
+    let letters: String = (0..400_000).map(|_| if dice.roll(2) == 0 { 'a' } else { 'b' }).collect();
+    let words = "Über den 12 Brücken, at x@y: ".repeat(10_000);
+    let exchanges = [letters, words].map(|body| {
+        let mut peers = Peers::open();
+        let head = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+        peers.client(&(head + &body));
+        peers.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        exchanges_of(&peers.seen).remove(0).0
+    });
+    let asks = |pattern: &str| format!("request.body.text.matches(r\"{pattern}\")");
+    let filter = |expression: &str| Filter::compile(expression).unwrap();
+    let ordinary =
+        ["(?i)password", "^a.*b$", r"(?-u)\w+@\w{2}", r"\bx\b", "x$", "(a|b)*c", r"[\p{Lu}]{3}"];
+    for pattern in ordinary {
+        let filter = filter(&asks(pattern));
+        // What it has met before does not count.
+        for text in [0, 1, 0] {
+            let verdict = filter.verdict(&exchanges[text]);
+            assert_ne!(verdict, Verdict::Undecided, "{pattern} in text {text}");
+        }
+    }
+    for pattern in ["[ab]*a[ab]{300}c", "(a|b|ab|ba)*a[ab]{200}c"] {
+        let one = asks(pattern);
+        let many = [one.as_str(); 50].join(" || ");
+        for expression in [&one, &many] {
+            let filter = filter(expression);
+            assert_eq!(filter.verdict(&exchanges[0]), Verdict::Undecided, "{pattern}");
+            assert_eq!(filter.verdict(&exchanges[1]), Verdict::DoesNot, "{pattern}");
+        }
+    }
 }
 
 /// A capture of five exchanges: four answered, of these two with errors, and one not.

@@ -341,6 +341,34 @@ fn nothing_is_written_over_what_is_read_or_written_by_another() {
     let output = Agent::new().args(["read", "-", "--output", &a]).stdin(Path::new(&a)).run();
     assert_eq!(output.status, Some(2), "{output:?}");
     assert_eq!(fs::read(&a).unwrap(), before);
+    // Links to one file that is not there yet, one of them by way of another folder.
+    let folder_link = folder.path().join("again");
+    std::os::unix::fs::symlink(folder.path(), &folder_link).unwrap();
+    std::os::unix::fs::symlink("missing.jsonl", path("one.jsonl")).unwrap();
+    std::os::unix::fs::symlink(folder_link.join("missing.jsonl"), path("other.jsonl")).unwrap();
+    std::os::unix::fs::symlink("one.jsonl", path("link.jsonl")).unwrap();
+    let read = |outputs: [&str; 2], more: &[&str]| {
+        let [one, other] = outputs.map(path);
+        let agent = Agent::new().args(["read", &a, "--output", &one, "--output", &other]);
+        agent.args(more).run()
+    };
+    for outputs in [
+        ["one.jsonl", "other.jsonl"],
+        ["link.jsonl", "one.jsonl"],
+        ["other.jsonl", "missing.jsonl"],
+    ] {
+        let output = read(outputs, &[]);
+        assert_eq!(output.status, Some(2), "{outputs:?}: {output:?}");
+    }
+    // Of files that follow one another, it is the name that says which they are.
+    let rotated = ["--rotate", "1h"];
+    let output = read(["x.jsonl", "again/x.jsonl"], &rotated);
+    assert_eq!(output.status, Some(2), "{output:?}");
+    fs::write(path("x.jsonl"), "").unwrap();
+    fs::remove_file(path("one.jsonl")).unwrap();
+    fs::hard_link(path("x.jsonl"), path("one.jsonl")).unwrap();
+    assert_eq!(read(["x.jsonl", "again/x.jsonl"], &rotated).status, Some(2));
+    assert_eq!(read(["x.jsonl", "one.jsonl"], &rotated).status, Some(0));
     // Devices may be several outputs, and an input too.
     let null = ["read", "/dev/null", "--output", "jsonl:/dev/null", "--output", "text:/dev/null"];
     assert_ne!(Agent::new().args(null).run().status, Some(2));

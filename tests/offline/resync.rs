@@ -405,3 +405,41 @@ proptest! {
         prop_assert_eq!(watch.counters().gap_bytes, 0);
     }
 }
+
+/// One byte more is acknowledged than was seen: a FIN, but not where a body lacks just that byte.
+#[test]
+fn the_last_byte_of_a_body_is_lost_and_no_fin() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+    let said = |seen: &str, unseen: &str, ends: fn(&mut Peers)| {
+        let mut peers = Peers::open();
+        peers.client(REQUEST);
+        peers.server(&format!("{head}{seen}"));
+        if !unseen.is_empty() {
+            peers.server(unseen);
+            peers.unseen();
+        }
+        ends(&mut peers);
+        let watch = watch(&peers);
+        let lost: Vec<_> = watch.flows.iter().map(|flow| flow.to_client.gap_bytes).collect();
+        (watch.lines().remove(0), lost)
+    };
+    let acknowledged = |peers: &mut Peers| peers.client_says(ACK, b"");
+    let client_ends = |peers: &mut Peers| {
+        peers.client_says(FIN | ACK, b"");
+        peers.server_says(ACK, b"");
+    };
+    let fin_unseen = |peers: &mut Peers| {
+        peers.server_says(FIN | ACK, b"");
+        peers.unseen();
+        peers.client_says(FIN | ACK, b"");
+        peers.server_says(ACK, b"");
+    };
+    let line = |state: &str| format!("GET /a -> 200 {state}");
+    assert_eq!(said("h", "i", acknowledged), (line("h [gap 1]"), vec![1]));
+    assert_eq!(said("h", "i", client_ends), (line("h [gap 1]"), vec![1]));
+    // Nothing tells the FIN from a byte here, but the exchange knows that it lacks just one.
+    assert_eq!(said("h", "i", fin_unseen), (line("h [gap 1]"), vec![2]));
+    assert_eq!(said("h", "", acknowledged), (line("h [open]"), vec![0]));
+    assert_eq!(said("hi", "", fin_unseen), (line("hi"), vec![0]));
+    assert_eq!(said("", "", fin_unseen), (line("[cut]"), vec![0]));
+}

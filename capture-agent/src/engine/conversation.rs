@@ -296,6 +296,10 @@ impl Conversation {
         }
         for direction in Direction::BOTH {
             let (side, other) = self.sides_mut(direction);
+            if other.finished && !side.finished {
+                self.doubt_fin(direction, desk, listener);
+            }
+            let (side, other) = self.sides_mut(direction);
             // Its FIN was not seen, but the other side has acknowledged it and said its own.
             if other.finished && !side.finished && side.stream.end_at_acknowledgement() {
                 self.finish_side(direction, desk);
@@ -317,6 +321,7 @@ impl Conversation {
         listener: &mut impl Listener,
     ) {
         for direction in Direction::BOTH {
+            self.doubt_fin(direction, desk, listener);
             self.with_stream(direction, desk, listener, |stream, sink| stream.finish(sink));
             self.finish_side(direction, desk);
         }
@@ -434,6 +439,15 @@ impl Conversation {
                 desk.take_back(http);
             }
             None => self.http = Some(http),
+        }
+    }
+
+    /// What was acknowledged and not seen may be a FIN, but not where a message lacks just that byte.
+    fn doubt_fin(&mut self, direction: Direction, desk: &mut Desk, listener: &mut impl Listener) {
+        if self.http.as_ref().is_some_and(|http| http.wants_one_byte(direction)) {
+            self.with_stream(direction, desk, listener, |stream, sink| {
+                stream.lose_acknowledged_byte(sink);
+            });
         }
     }
 

@@ -22,8 +22,8 @@ use cel::common::types::{CelInt, CelString};
 
 use super::error::FilterError;
 use super::fields::{EXCHANGE, Shape};
-use super::functions::Pattern;
 use super::path::{Needs, Path, Step};
+use super::pattern::Pattern;
 use super::types::{Kind, Type};
 
 /// Deepest expression that is evaluated: an interpreter's frame is some KiB, and a worker's stack

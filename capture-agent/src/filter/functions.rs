@@ -1,15 +1,15 @@
 //! What the interpreter is given beside its own operators: regular expressions that are compiled
-//! once, texts that do not grow without end, and what bounds the work on one exchange.
+//! once (`pattern`), texts that do not grow without end, and what bounds the work on one exchange.
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cel::common::types::{CelBool, CelInt, CelString, INT_TYPE, LIST_TYPE, STRING_TYPE, Type};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
-use regex::{Regex, RegexBuilder};
 
+use super::pattern::Pattern;
 use crate::event::Exchange;
 
 /// Charges for a list that is gone through, and gives it back.
@@ -24,43 +24,23 @@ pub(super) const PURSE_NAME: &str = "@purse";
 
 /// Longest text that is put together: an expression of 4 KiB could make gigabytes of a body.
 const LONGEST_TEXT: usize = 1 << 20;
-/// Bytes of memory that a compiled regular expression may take, and as much again to run it.
-const REGEX_BYTES: usize = 1 << 17;
-/// What it may remember of what it has met: less makes it slow.
-const DFA_BYTES: usize = 1 << 20;
-/// Work on one exchange that is left to lists, in nodes of the expression, each of which takes the
+/// Work on one exchange that is left to lists and patterns, in nodes of the expression, each of which takes the
 /// interpreter some 100 ns: past that it is undecided.
-const WORK: u64 = 500_000;
+const WORK: usize = 500_000;
 /// Bytes that are looked through in about the time of a node.
-const BYTES_A_NODE: u64 = 1 << 10;
+pub(super) const BYTES_A_NODE: usize = 1 << 10;
 
 static PATTERN: Type = Type::new_unspecified_type("pattern");
 static PURSE: Type = Type::new_unspecified_type("purse");
 
-/// A regular expression.
-#[derive(Clone, Debug)]
-pub(super) struct Pattern(Regex);
-
-impl Pattern {
-    /// Compiles it.
-    pub(super) fn new(text: &str) -> Result<Self, regex::Error> {
-        let mut builder = RegexBuilder::new(text);
-        builder.size_limit(REGEX_BYTES).dfa_size_limit(DFA_BYTES).build().map(Self)
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
 /// What work on one exchange may still cost.
 #[derive(Debug)]
 pub(super) struct Purse {
-    left: AtomicU64,
+    left: AtomicUsize,
     /// Nodes' worth of looking through all heads.
-    heads: u64,
+    heads: usize,
     /// And of all bodies' contents.
-    contents: u64,
+    contents: usize,
 }
 
 impl Purse {
@@ -70,18 +50,28 @@ impl Purse {
         let response = response.as_ref().map(|it| (it.head.head().len(), it.body.content.len()));
         let (request, response) = (request.unwrap_or_default(), response.unwrap_or_default());
         Self {
-            left: AtomicU64::new(WORK),
-            heads: (u64::from(request.0) + u64::from(response.0)) / BYTES_A_NODE,
-            contents: (request.1 + response.1) as u64 / BYTES_A_NODE,
+            left: AtomicUsize::new(WORK),
+            heads: (request.0 as usize + response.0 as usize) / BYTES_A_NODE,
+            contents: (request.1 + response.1) / BYTES_A_NODE,
         }
     }
 
-    /// Takes out what so many steps cost, of so many nodes each; whether that was there.
-    fn pay(&self, steps: usize, nodes: u64, with_content: bool) -> bool {
+    /// What so many steps cost, of so many nodes each.
+    fn price(&self, steps: usize, nodes: usize, with_content: bool) -> usize {
         let bytes = self.heads + if with_content { self.contents } else { 0 };
-        let price = (steps as u64).saturating_mul(nodes).saturating_mul(1 + bytes);
-        let take = |left: u64| left.checked_sub(price);
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        steps.saturating_mul(nodes).saturating_mul(1 + bytes)
+    }
+
+    /// Takes out what so many nodes cost; `None` where that is not there any more.
+    pub(super) fn pay(&self, nodes: usize) -> Option<()> {
+        let take = |left: usize| left.checked_sub(nodes);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(|_| ())
+    }
+
+    /// Takes out all that there is; then nothing can be paid any more.
+    pub(super) fn empty(&self) -> Option<()> {
+        self.left.store(0, Ordering::Relaxed);
+        None
     }
 }
 
@@ -115,14 +105,14 @@ macro_rules! value {
 
 value!(Pattern, PATTERN, |pattern| Box::new(pattern.clone()));
 // Nothing but a function's argument, so never cloned; a clone would have nothing to spend.
-value!(Purse, PURSE, |purse| Box::new(Purse { left: AtomicU64::new(0), ..*purse }));
+value!(Purse, PURSE, |purse| Box::new(Purse { left: AtomicUsize::new(0), ..*purse }));
 
 /// The interpreter's environment.
 pub(super) fn environment() -> Result<Arc<Env>, DeclarationError> {
     let mut env = Env::stdlib();
-    let pattern = || PATTERN.to_owned();
-    let list = || vec![LIST_TYPE, PURSE.to_owned(), INT_TYPE];
-    env.add_overload("matches", "text_matches", vec![STRING_TYPE, pattern()], matches)?;
+    let (pattern, purse) = (|| PATTERN.to_owned(), || PURSE.to_owned());
+    let list = || vec![LIST_TYPE, purse(), INT_TYPE];
+    env.add_overload("matches", "text_matches", vec![STRING_TYPE, pattern(), purse()], matches)?;
     env.add_overload(JOIN, "texts", vec![STRING_TYPE, STRING_TYPE], join)?;
     env.add_overload(EACH, "list", list(), |args| each(args, false))?;
     env.add_overload(EACH_WITH_CONTENT, "list", list(), |args| each(args, true))?;
@@ -133,12 +123,20 @@ fn text<'a>(args: &'a [CowVal<'_, '_>], at: usize) -> Option<&'a str> {
     Some(args.get(at)?.downcast_ref::<CelString<'_>>()?.inner())
 }
 
+fn purse<'a>(args: &'a [CowVal<'_, '_>], at: usize) -> Option<&'a Purse> {
+    args.get(at)?.downcast_ref::<Purse>()
+}
+
 fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let pattern = args.get(1).and_then(|pattern| pattern.downcast_ref::<Pattern>());
-    let (Some(text), Some(Pattern(regex))) = (text(&args, 0), pattern) else {
+    let (Some(text), Some(pattern), Some(purse)) = (text(&args, 0), pattern, purse(&args, 2))
+    else {
         return Err(ExecutionError::missing_argument_or_target());
     };
-    Ok(CowVal::owned(CelBool::from(regex.is_match(text))))
+    let is_match = pattern.is_match(text, purse);
+    let too_much =
+        || ExecutionError::function_error("matches", "there is too much to look through");
+    Ok(CowVal::owned(CelBool::from(is_match.ok_or_else(too_much)?)))
 }
 
 fn join<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
@@ -156,14 +154,14 @@ fn each<'b, 'v>(
     with_content: bool,
 ) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let steps = args.first().and_then(|list| Some(*list.as_sizer()?.size().inner()));
-    let purse = args.get(1).and_then(|purse| purse.downcast_ref::<Purse>());
+    let purse = purse(&args, 1);
     let nodes = args.get(2).and_then(|nodes| nodes.downcast_ref::<CelInt>());
     let (Some(steps), Some(purse), Some(nodes)) = (steps, purse, nodes) else {
         return Err(ExecutionError::missing_argument_or_target());
     };
     let steps = usize::try_from(steps).unwrap_or(usize::MAX);
-    let nodes = u64::try_from(*nodes.inner()).unwrap_or(u64::MAX);
-    if !purse.pay(steps, nodes, with_content) {
+    let nodes = usize::try_from(*nodes.inner()).unwrap_or(usize::MAX);
+    if purse.pay(purse.price(steps, nodes, with_content)).is_none() {
         return Err(ExecutionError::function_error("list", "there is too much of it"));
     }
     Ok(args.swap_remove(0))

@@ -5,7 +5,7 @@
 //! crate `cel` for each exchange on values that borrow from it (`path`, `fields`, `value`).
 //!
 //! Invariants: nothing of an exchange is got that the expression does not come to; what one exchange
-//! can cost is bounded (`functions`), whatever the expression and whatever the traffic.
+//! can cost is bounded (`functions`, `pattern`), whatever the expression and whatever the traffic.
 
 mod check;
 mod error;
@@ -13,6 +13,7 @@ mod fields;
 mod functions;
 mod media;
 mod path;
+mod pattern;
 mod syntax;
 mod types;
 mod value;
@@ -26,10 +27,11 @@ use cel::{Context, Env, IdedExpr, Value};
 
 use crate::event::Exchange;
 pub use error::FilterError;
-use functions::{PURSE_NAME, Pattern, Purse};
+use functions::{PURSE_NAME, Purse};
 pub use media::{MediaError, MediaPattern, MediaPatterns};
 pub use path::Needs;
 use path::Path;
+use pattern::Pattern;
 
 /// An expression about exchanges. A clone has its own caches for regular expressions, so each
 /// thread is best given one.

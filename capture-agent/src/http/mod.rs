@@ -187,6 +187,15 @@ impl Connection {
         })
     }
 
+    /// Whether the message that this direction is in has its end with the next byte.
+    #[must_use]
+    pub const fn wants_one_byte(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::ToServer => self.requests.wants_one_byte(),
+            Direction::ToClient => self.responses.wants_one_byte(),
+        }
+    }
+
     /// Whether it has more room than most flows need: nothing to keep for the next one.
     #[must_use]
     pub fn is_roomy(&self) -> bool {

@@ -259,6 +259,14 @@ impl Stream {
         is_fin
     }
 
+    /// What is said needs one more byte: where that is what may have been the acknowledgement of a
+    /// FIN, it was that of the byte, which is a gap.
+    pub fn lose_acknowledged_byte(&mut self, sink: &mut (impl FnMut(Chunk<'_>) + ?Sized)) {
+        if self.anchored && self.may_be_fin(self.acked) {
+            self.gap_until(self.offset + 1, sink);
+        }
+    }
+
     /// Gives up a hole that has been open for too long.
     pub fn expire(
         &mut self,

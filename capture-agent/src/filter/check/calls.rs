@@ -5,8 +5,9 @@ use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 
 use super::super::error::FilterError;
 use super::super::fields::{INTERIM, REQUEST, RESPONSE};
-use super::super::functions::Pattern;
+use super::super::functions::PURSE_NAME;
 use super::super::path::Step;
+use super::super::pattern::Pattern;
 use super::super::types::{Kind, Type};
 use super::super::value::HEADER_KEY;
 use super::{Checker, Is, Looked, Seen, call, expr, ident, literal_text, seen};
@@ -128,7 +129,8 @@ impl<'e> Checker<'e> {
             })?;
             self.patterns.push(pattern);
         }
-        Ok(seen(Kind::Bool, call("matches", vec![text, ident(format!("@r{at}"))])))
+        let args = vec![text, ident(format!("@r{at}")), ident(PURSE_NAME)];
+        Ok(seen(Kind::Bool, call("matches", args)))
     }
 
     fn header(&mut self, part: &'e IdedExpr, name: &'e IdedExpr) -> Looked {

@@ -127,6 +127,11 @@ impl Parser {
         Some(Resting::pack(at, self.memory))
     }
 
+    /// Whether the message that it is in has its end with the next byte.
+    pub(super) const fn wants_one_byte(&self) -> bool {
+        matches!(self.state, State::Length(1))
+    }
+
     /// Bytes of memory that the parser takes beyond its own size.
     pub(super) fn memory(&self) -> usize {
         let seek = match &self.state {

@@ -200,7 +200,8 @@ impl Follower {
     /// The interface of this index is gone.
     fn is_gone(&mut self, index: u32) -> Option<Notice> {
         let Known { name, attached } = self.release(index)?;
-        attached.then(|| Notice::Gone { iface: name, netns: self.netns.clone() })
+        let is_last = !self.known.values().any(|known| known.attached);
+        attached.then(|| Notice::Gone { iface: name, netns: self.netns.clone(), is_last })
     }
 
     /// Attaches to an interface; `None` where it is gone, or has another name, by now.

@@ -51,6 +51,8 @@ pub enum Notice {
         iface: String,
         /// Its network namespace as the user named it; `None` for the agent's own.
         netns: Option<Arc<str>>,
+        /// Whether nothing is captured on there any more.
+        is_last: bool,
     },
     /// A network namespace is gone, or what the user named it by is.
     NamespaceGone {
@@ -88,7 +90,15 @@ impl fmt::Display for Notice {
                 let what = if *kept { "is called" } else { "is not captured on any more, as" };
                 write!(f, "{from} {what} {} now", to.escape_debug())
             }
-            Self::Gone { iface, netns } => write!(f, "{} is gone", place(iface, netns.as_deref())),
+            Self::Gone { iface, netns, is_last } => {
+                write!(f, "{} is gone", place(iface, netns.as_deref()))?;
+                if *is_last {
+                    f.write_str(
+                        "; nothing is captured until an interface that was asked for comes",
+                    )?;
+                }
+                Ok(())
+            }
             Self::NamespaceGone { netns } => {
                 write!(f, "the network namespace {netns} is gone, and the capture in it is over")
             }
