@@ -1,7 +1,10 @@
 //! What runs beside a capture: the signals that end it, and the runtime that waits for them.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 pub(super) use capture_agent::output::Stop;
@@ -10,12 +13,34 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+/// How long the end of the process waits for the terminal.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Asks the capture to end; who asks twice does not want to wait.
 fn set_or_exit(stop: &Stop, status: i32) {
     if stop.set() {
-        aside::clear();
+        clear_line();
         std::process::exit(status);
     }
+}
+
+/// Takes away the line that stands at the bottom of the terminal; a terminal that takes nothing is not
+/// waited for.
+fn clear_line() {
+    let (cleared, is_cleared) = mpsc::channel();
+    thread::spawn(move || {
+        aside::clear();
+        cleared.send(())
+    });
+    let _ = is_cleared.recv_timeout(PATIENCE);
+}
+
+/// Whether there was a SIGINT: the terminal shows `^C` then, in a line that does not end.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether there was a SIGINT.
+pub(super) fn was_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// SIGINT and SIGTERM, caught from the moment this is made.
@@ -68,7 +93,10 @@ impl Control {
                 tokio::select! {
                     // Also where the thread has panicked, and `done` is gone with it.
                     _ = &mut finished => break,
-                    _ = self.interrupt.recv() => set_or_exit(&self.stop, 130),
+                    _ = self.interrupt.recv() => {
+                        INTERRUPTED.store(true, Ordering::Relaxed);
+                        set_or_exit(&self.stop, 130);
+                    }
                     _ = self.terminate.recv() => set_or_exit(&self.stop, 143),
                     result = &mut beside, if beside_runs => {
                         result?;

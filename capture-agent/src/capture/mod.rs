@@ -179,6 +179,9 @@ fn conclude(
     let closed = matches!(written, Err(OutputError::Closed(_)));
     if !closed && !args.quiet {
         let screen = Screen::of(Stream::Stderr);
+        if screen.is_terminal() && control::was_interrupted() {
+            eprintln!();
+        }
         summary::at_a_glance(stats, endpoints, screen).iter().for_each(|line| eprintln!("{line}"));
         // Where outputs ended the capture, what was on its way to them is nowhere.
         let is_over = matches!(written, Ok(()) | Err(OutputError::Lost { .. }));

@@ -29,10 +29,9 @@ pub fn say(what: impl Display) {
     write(|| eprintln!("{what}"));
 }
 
-/// Takes the line away for good, before the process ends; unless something is just being written,
-/// which may never end.
+/// Takes the line away for good, before the process ends. What is just being written is waited for.
 pub fn clear() {
-    if let Some(line) = LINE.try_read().ok().as_deref().and_then(Option::as_ref) {
+    if let Some(line) = LINE.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
         line.finish_and_clear();
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use self::losses::{Loss, losses};
 use super::style;
-use super::terminal::{Screen, width};
+use super::terminal::Screen;
 use crate::event::{Dropped, Endpoints, Stats, StatusClass};
 
 /// What stands before what belongs to the line above.
@@ -133,20 +133,15 @@ fn elided(stats: &Stats) -> Option<String> {
     })
 }
 
-/// Text in lines that fit; a word that does not has a line of its own.
+/// Text in lines that fit.
 fn wrapped(text: &str, indent: &str, screen: Screen) -> Vec<String> {
-    let room = screen.columns().unwrap_or(usize::MAX);
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_ascii_whitespace() {
-        match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(word) <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(format!("{indent}{word}")),
-        }
-    }
-    lines.iter().map(|line| line.replace(TIE, " ")).collect()
+    let Some(columns) = screen.columns() else {
+        return vec![format!("{indent}{text}").replace(TIE, " ")];
+    };
+    let options = textwrap::Options::new(columns).initial_indent(indent).subsequent_indent(indent);
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(text, options);
+    lines.into_iter().map(|line| line.replace(TIE, " ")).collect()
 }
 
 /// So many of something.
