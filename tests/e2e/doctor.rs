@@ -13,6 +13,7 @@ use crate::support::lab::{Lab, Namespace, WIRE};
 use crate::support::live::{self, AGENT, Agent};
 use crate::support::nginx::Nginx;
 use crate::support::process::{Process, run};
+use crate::support::seccomp;
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/doctor.schema.json");
 
@@ -289,6 +290,36 @@ fn report_with(capabilities: &str, code: i32) -> Report {
     );
     command.arg(agent).args(["doctor", "--iface", "eth0", "--format", "jsonl"]);
     Report::by(&mut command, code)
+}
+
+#[test]
+fn a_user_namespace() {
+    let inside = r#"ip link set lo up && exec "$0" doctor --iface lo --format jsonl"#;
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net", "sh", "-c", inside, AGENT]);
+    let report = Report::by(&mut command, 1);
+    report.assert_found("warning", "user_namespace", None, &["user namespace", "container"]);
+    let reasons = report.verdict()["reasons"].to_string();
+    assert!(reasons.contains("does not let this process use BPF"), "{reasons}");
+}
+
+#[test]
+fn system_calls_that_are_filtered() {
+    let host = Namespace::alone();
+    let mut command = live::command(&host, "doctor --iface lo --format jsonl");
+    seccomp::refuse_bpf_maps(&mut command);
+    let report = Report::by(&mut command, 1);
+    report.assert_found("note", "seccomp", None, &["filtered", "bpf(2)"]);
+    assert!(report.verdict()["reasons"].to_string().contains("ring buffers"));
+}
+
+#[test]
+fn a_kernel_without_btf() {
+    let host = Namespace::alone();
+    let hidden = r#"mount -t tmpfs none /sys/kernel/btf && exec "$0" "$@""#;
+    let mut command = host.command("sh");
+    command.args(["-c", hidden, AGENT, "doctor", "--iface", "lo", "--format", "jsonl"]);
+    Report::by(&mut command, 0).assert_found("note", "btf", None, &["does without"]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod command;
 mod config;
 mod differential;
 mod docs;
+mod doctor;
 mod exchanges;
 mod file_source;
 mod filter;

@@ -273,7 +273,7 @@ pub struct ProgramRecord {
 }
 
 /// What `run` would do.
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct VerdictRecord {
     /// Whether `run` with the same arguments would capture.
     pub works: bool,
@@ -284,7 +284,7 @@ pub struct VerdictRecord {
 }
 
 /// An interface that was attached to.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AttachedRecord {
     /// Network namespace as `--netns` named it; `null` for the agent's own.
     pub netns: Option<String>,

@@ -173,17 +173,23 @@ impl<W: Write> Page<'_, W> {
         indent: &str,
         text: &str,
     ) -> io::Result<()> {
-        let text = self.screen.shown(visible(text.as_bytes()));
+        let visible = |text: &str| self.screen.shown(visible(text.as_bytes())).into_owned();
+        let text = visible(text);
+        let mut taken = 0;
         let shown = first.iter().map(|(text, style)| {
-            let text = self.screen.shown(visible(text.as_bytes()));
-            style.map_or_else(|| text.to_string(), |style| self.screen.styled(style, &text))
+            let text = visible(text);
+            taken += width(&text);
+            style.map_or(text.clone(), |style| self.screen.styled(style, &text))
         });
-        let shown: String = shown.collect();
+        let mut shown: String = shown.collect();
         let Some(columns) = self.screen.columns() else {
             return writeln!(self.to, "{}", format!("{shown}{text}").trim_end());
         };
-        // Where the beginning leaves no room, what follows has a line of its own.
-        let taken: usize = first.iter().map(|(text, _)| width(text)).sum();
+        let word = text.split(' ').next().map_or(0, width);
+        if taken > indent.len() && taken + word > columns {
+            writeln!(self.to, "{}", shown.trim_end())?;
+            (shown, taken) = (indent.to_owned(), indent.len());
+        }
         let room = " ".repeat(taken);
         let options = Options::new(columns.max(indent.len() + 4))
             .initial_indent(&room)
