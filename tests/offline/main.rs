@@ -25,6 +25,7 @@ mod follow;
 mod fuzz_corpus;
 mod growing;
 mod har;
+mod help;
 mod hostile;
 mod layers;
 mod left_out;
