@@ -12,7 +12,9 @@ fn commands() -> Vec<String> {
     let help = help(80, &["-h"]);
     let (_, list) = help.split_once("Commands:\n").unwrap();
     let (list, _) = list.split_once("\n\n").unwrap();
-    let names = list.lines().map(|line| line.split_whitespace().next().unwrap().to_owned());
+    // What is said of a command may go on further to the right.
+    let lines = list.lines().filter(|line| !line.starts_with("   "));
+    let names = lines.map(|line| line.split_whitespace().next().unwrap().to_owned());
     let names: Vec<_> = names.filter(|name| name != "help").collect();
     assert!(names.len() >= 7, "{names:?}");
     names

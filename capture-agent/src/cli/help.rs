@@ -71,7 +71,7 @@ const HEADINGS: [(&str, &[&str]); 4] = [
 ];
 
 /// How each command is called, and what for.
-const EXAMPLES: [(&str, &[(&str, &str)]); 8] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 9] = [
     (
         "",
         &[
@@ -148,6 +148,20 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 8] = [
             (
                 "What the server sent, as it was",
                 "capture-agent follow capture.pcap --stream 1 --side server --raw > response",
+            ),
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            ("Before a capture, and where one does not work", "capture-agent doctor"),
+            (
+                "What stands against XDP on an interface",
+                "capture-agent doctor --iface eth0 --hook xdp",
+            ),
+            (
+                "What has to be done, for other programs",
+                "capture-agent doctor --format jsonl | jq -c .",
             ),
         ],
     ),
