@@ -110,8 +110,9 @@ fn page(mut command: Command) -> io::Result<(String, Vec<u8>)> {
         man.render_subcommands_section(&mut page)?;
     }
     writeln!(page, ".SH EXAMPLES")?;
-    for (what, call) in examples {
-        writeln!(page, ".PP\n{}\n.PP\n.EX\n{}\n.EE", escaped(what), escaped(call))?;
+    for (n, (what, call)) in examples.iter().enumerate() {
+        let paragraph = if n > 0 { ".PP\n" } else { "" };
+        writeln!(page, "{paragraph}{}\n.PP\n.EX\n{}\n.EE", escaped(what), escaped(call))?;
     }
     page.extend_from_slice(STANDING.as_bytes());
     Ok((format!("{name}.{SECTION}"), page))
