@@ -34,8 +34,8 @@ const FILES: [(&str, &str); 3] = [
 /// Folders of the repository, of which all files go there.
 const FOLDERS: [(&str, &str, &str); 4] = [
     ("dist", "toml", "share/doc/capture-agent/examples"),
-    ("dist", "json", "share/doc/capture-agent/examples"),
-    ("dist", "yml", "share/doc/capture-agent/examples"),
+    ("dist/grafana", "json", "share/doc/capture-agent/grafana"),
+    ("dist/prometheus", "yml", "share/doc/capture-agent/prometheus"),
     ("examples", "lua", "share/doc/capture-agent/examples"),
 ];
 
