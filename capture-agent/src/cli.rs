@@ -5,6 +5,7 @@ mod doctor;
 mod engine;
 mod files;
 mod filter;
+mod help;
 mod http;
 mod kernel;
 mod metrics;
@@ -94,7 +95,7 @@ impl Cli {
         let command = Self::command();
         let global = command.get_arguments().filter(|arg| arg.is_global_set());
         let global: Vec<_> = global.cloned().collect();
-        command.mut_subcommands(|command| command.args(&global))
+        help::dressed(command.mut_subcommands(|command| command.args(&global)))
     }
 
     fn of(call: &[OsString]) -> Result<Self, clap::Error> {

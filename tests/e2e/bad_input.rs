@@ -91,13 +91,13 @@ fn no_default_route() {
 
 #[test]
 fn no_privileges() {
-    let words = &["CAP_BPF and CAP_NET_ADMIN", "sudo"];
+    let words = &["CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN", "sudo"];
     without_privileges_but("", |command| assert_complains(command, FAILURE, words));
 }
 
 #[test]
 fn no_privilege_to_load() {
-    let words = &["needs CAP_BPF,", "sudo"];
+    let words = &["needs CAP_BPF and CAP_PERFMON,", "sudo"];
     without_privileges_but(",+net_admin", |command| assert_complains(command, FAILURE, words));
 }
 

@@ -259,8 +259,8 @@ fn a_driver_that_refuses_xdp() {
 #[test]
 fn no_capability() {
     for (has, lacks) in [
-        ("", "lacks CAP_BPF and CAP_NET_ADMIN"),
-        (",+net_admin", "lacks CAP_BPF\""),
+        ("", "lacks CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN"),
+        (",+net_admin", "lacks CAP_BPF and CAP_PERFMON\""),
         (",+bpf,+perfmon", "lacks CAP_NET_ADMIN\""),
     ] {
         let report = report_with(has, 1);

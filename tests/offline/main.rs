@@ -26,6 +26,7 @@ mod follow;
 mod fuzz_corpus;
 mod growing;
 mod har;
+mod help;
 mod hostile;
 mod layers;
 mod left_out;

@@ -6,6 +6,7 @@
 //! toolchain.
 
 mod bench;
+mod dist;
 mod fuzz;
 mod kernel;
 mod lint;
@@ -38,6 +39,8 @@ enum Verb {
     Setup,
     /// Set up what is missing and build both halves in release
     Build,
+    /// Build both halves in release, and lay out the agent with man pages, completions and a unit
+    Dist(dist::Options),
     /// Measure what the project promises, and show each figure beside its bar
     #[command(subcommand)]
     Bench(bench::Benchmark),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::test(&options),
         Verb::Setup => setup::toolchain(setup::Report::Everything).map(drop),
         Verb::Build => run::build().map(drop),
+        Verb::Dist(options) => dist::dist(&options),
         Verb::Bench(benchmark) => bench::bench(&benchmark),
         Verb::Traffic(options) => traffic::traffic(&options),
         Verb::Lint => lint::lint(),

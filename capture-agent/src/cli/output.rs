@@ -16,7 +16,8 @@ pub(crate) struct OutputArgs {
     ///
     /// A file is whole at any time, and is made so again where the agent is killed. A further .gz or
     /// .zst has it compressed.
-    #[arg(long, value_name = "[FORMAT:]PATH", value_parser = OutputArg::parse)]
+    #[arg(long, value_name = "[FORMAT:]PATH", value_parser = OutputArg::parse,
+          value_hint = clap::ValueHint::AnyPath)]
     pub(crate) output: Vec<OutputArg>,
     /// Go on in a new file, of --output and of --record, once a file has this size ('100MB'), or is this old ('1h', '1d'); given
     /// twice, whichever comes first

@@ -151,7 +151,7 @@ fn capability(host: &HostRecord) -> Finding {
     let Some(has) = &host.capabilities else {
         return Finding::unseen("capabilities", "the kernel does not tell them");
     };
-    let stands_for = |name: &str| name == "CAP_BPF" && has.contains(&"CAP_SYS_ADMIN");
+    let stands_for = |name: &str| name != "CAP_NET_ADMIN" && has.contains(&"CAP_SYS_ADMIN");
     let needed = NEEDED_CAPABILITIES.iter().map(|(_, name)| *name);
     let missing: Vec<_> = needed.filter(|name| !has.contains(name) && !stands_for(name)).collect();
     if missing.is_empty() {
@@ -161,7 +161,7 @@ fn capability(host: &HostRecord) -> Finding {
     Finding::fault("capabilities", format!("the process lacks {}", missing.join(" and ")))
         .means("it may not load BPF programs or attach them")
         .advice(format!(
-            "run it with `sudo`, or allow it once with `sudo setcap cap_bpf,cap_net_admin+ep {}`",
+            "run it with `sudo`, or allow it once with `sudo setcap cap_bpf,cap_perfmon,cap_net_admin+ep {}`",
             agent.display()
         ))
 }

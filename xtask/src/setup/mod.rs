@@ -72,7 +72,7 @@ pub(crate) fn toolchain(report: Report) -> Result<Toolchain> {
 
 /// Programs of the end-to-end tests and modules of the system's Python, which other Pythons do not
 /// see, with the packages that bring them.
-const SERVERS_AND_CLIENTS: [(&str, &str); 16] = [
+const SERVERS_AND_CLIENTS: [(&str, &str); 21] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("ip", "iproute2"),
@@ -81,6 +81,11 @@ const SERVERS_AND_CLIENTS: [(&str, &str); 16] = [
     ("jq", "jq"),
     ("tshark", "tshark"),
     ("chromium", "chromium"),
+    ("man", "man-db"),
+    ("mandoc", "mandoc"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
+    ("systemd-analyze", "systemd"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("/usr/bin/python3", "python3"),

@@ -8,6 +8,8 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::cli::help;
+
 use super::catalogue::{Kind, commands, options};
 use super::{CONFIG, Setting, Source, UNSET};
 
@@ -23,7 +25,7 @@ pub(super) fn parse(command: &Command, call: &[OsString]) -> Result<ArgMatches, 
         }
         // In the words for the call as it is described.
         Err(error) => {
-            let exact = command.clone().try_get_matches_from(call).err();
+            let exact = help::for_screen(command, call).try_get_matches_from(call).err();
             Err(exact.filter(|exact| exact.kind() == error.kind()).unwrap_or(error))
         }
         matches => matches,

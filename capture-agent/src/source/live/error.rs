@@ -79,7 +79,7 @@ pub enum LiveError {
     /// The process lacks capabilities.
     #[error(
         "a live capture needs {missing}, which this process does not have; run it with `sudo`, \
-         or allow it once with `sudo setcap cap_bpf,cap_net_admin+ep {}`",
+         or allow it once with `sudo setcap cap_bpf,cap_perfmon,cap_net_admin+ep {}`",
         agent.display()
     )]
     Capability {

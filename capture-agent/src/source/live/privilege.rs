@@ -7,9 +7,13 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::LiveError;
 
-/// Capabilities that loading and attaching take; `CAP_SYS_ADMIN` stands for `CAP_BPF` too.
-pub(crate) const NEEDED: [(CapabilitySet, &str); 2] =
-    [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN")];
+/// Capabilities that loading and attaching take: the verifier lets programs reckon with pointers, as
+/// ours do, for `CAP_PERFMON` alone. `CAP_SYS_ADMIN` stands for both that loading takes.
+pub(crate) const NEEDED: [(CapabilitySet, &str); 3] = [
+    (CapabilitySet::BPF, "CAP_BPF"),
+    (CapabilitySet::PERFMON, "CAP_PERFMON"),
+    (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+];
 
 /// Whether the process has the capabilities that a capture takes.
 ///
@@ -31,7 +35,7 @@ fn missing(effective: CapabilitySet) -> Vec<&'static str> {
         .iter()
         .filter(|(needed, _)| {
             let admin =
-                *needed == CapabilitySet::BPF && effective.contains(CapabilitySet::SYS_ADMIN);
+                *needed != CapabilitySet::NET_ADMIN && effective.contains(CapabilitySet::SYS_ADMIN);
             !effective.contains(*needed) && !admin
         })
         .map(|(_, name)| *name)
@@ -50,11 +54,11 @@ mod tests {
 
     #[test]
     fn exactly_the_missing_capabilities_are_named() {
-        assert_eq!(missing(CapabilitySet::empty()), ["CAP_BPF", "CAP_NET_ADMIN"]);
-        assert_eq!(missing(CapabilitySet::NET_ADMIN), ["CAP_BPF"]);
+        assert_eq!(missing(CapabilitySet::empty()), ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
+        assert_eq!(missing(CapabilitySet::NET_ADMIN), ["CAP_BPF", "CAP_PERFMON"]);
         assert_eq!(missing(CapabilitySet::BPF | CapabilitySet::PERFMON), ["CAP_NET_ADMIN"]);
         let admin = CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN;
         assert!(missing(admin).is_empty());
-        assert!(missing(CapabilitySet::BPF | CapabilitySet::NET_ADMIN).is_empty());
+        assert_eq!(missing(CapabilitySet::BPF | CapabilitySet::NET_ADMIN), ["CAP_PERFMON"]);
     }
 }
