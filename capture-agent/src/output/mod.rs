@@ -5,6 +5,7 @@
 
 mod all;
 mod batch;
+mod curl;
 mod file;
 pub mod flows;
 mod format;
