@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod process;
     pub(crate) mod scrape;
     pub(crate) mod seccomp;
+    pub(crate) mod terminal;
     pub(crate) mod tshark;
     pub(crate) mod vlan;
     pub(crate) mod wait;
@@ -48,4 +49,5 @@ mod record;
 mod scripts;
 mod selection;
 mod sensor;
+mod terminal;
 mod workers;

@@ -170,6 +170,11 @@ impl Command {
         if !is_token(method) {
             return self.none("Its method is none that curl could send.");
         }
+        let plain = std::str::from_utf8(method).unwrap_or_default();
+        if plain.chars().all(|char| char.is_ascii_alphanumeric()) {
+            self.arguments.push(format!("-X {plain}"));
+            return Built::Continue(());
+        }
         self.option("-X", method)
     }
 

@@ -15,18 +15,26 @@ pub(super) fn word(bytes: &[u8], is_ascii: bool) -> Option<String> {
         return None;
     }
     let mut word = "'".to_owned();
-    each(bytes, is_ascii, |piece| match piece {
-        Piece::Char('\'') => word.push_str("'\\''"),
-        Piece::Char(char) => word.push(char),
-        Piece::Bytes(bytes) => {
-            word.push_str("'\"$(printf '");
-            octal(bytes, &mut word);
-            word.push_str("')\"'");
+    let mut in_printf = false;
+    each(bytes, is_ascii, |piece| {
+        let is_of_printf = matches!(piece, Piece::Bytes(_));
+        if is_of_printf != std::mem::replace(&mut in_printf, is_of_printf) {
+            word.push_str(if is_of_printf { BEGIN_PRINTF } else { END_PRINTF });
+        }
+        match piece {
+            Piece::Char('\'') => word.push_str("'\\''"),
+            Piece::Char(char) => word.push(char),
+            Piece::Bytes(bytes) => octal(bytes, &mut word),
         }
     });
+    word.push_str(if in_printf { END_PRINTF } else { "" });
     word.push('\'');
     Some(word)
 }
+
+/// Out of single quotes, into a format of `printf`, and back.
+const BEGIN_PRINTF: &str = "'\"$(printf '";
+const END_PRINTF: &str = "')\"'";
 
 /// What `printf` is given to write these bytes, whichever they are.
 pub(super) fn format(bytes: &[u8], is_ascii: bool) -> String {
