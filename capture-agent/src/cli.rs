@@ -295,6 +295,8 @@ pub(crate) enum FormatArg {
     Har,
     /// Frames that carry the exchanges, rebuilt, for Wireshark
     Pcapng,
+    /// Each request as a curl command that sends it again
+    Curl,
 }
 
 impl From<FormatArg> for Format {
@@ -304,6 +306,7 @@ impl From<FormatArg> for Format {
             FormatArg::Jsonl => Self::Jsonl,
             FormatArg::Har => Self::Har,
             FormatArg::Pcapng => Self::Pcapng,
+            FormatArg::Curl => Self::Curl,
         }
     }
 }

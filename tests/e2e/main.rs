@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod process;
     pub(crate) mod scrape;
     pub(crate) mod seccomp;
+    pub(crate) mod terminal;
     pub(crate) mod tshark;
     pub(crate) mod vlan;
     pub(crate) mod wait;
@@ -50,4 +51,5 @@ mod scripts;
 mod selection;
 mod sensor;
 mod service;
+mod terminal;
 mod workers;

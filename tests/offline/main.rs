@@ -14,6 +14,7 @@ mod cases;
 mod cases_as_input;
 mod command;
 mod config;
+mod curl;
 mod differential;
 mod docs;
 mod doctor;

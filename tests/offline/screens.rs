@@ -152,7 +152,7 @@ fn check_all(name: &str, agent: impl Fn(&Path) -> Agent) {
     let folder = tempfile::tempdir().unwrap();
     let file = capture(&folder);
     for (on, terminal) in terminals() {
-        check(&format!("{name}-{on}"), terminal, &terminal.shows(agent(&file)));
+        check(&format!("{name}-{on}"), terminal, &terminal.shows(agent(&file).into_command()));
     }
 }
 
@@ -179,6 +179,21 @@ fn heads_take_the_rows_that_they_need_and_each_says_whose_it_is() {
 fn bodies_are_json_with_its_structure_text_or_hexadecimal() {
     let json = "request.target != '/big.txt'";
     check_all("bodies", |file| read(file, &["-vv", "--where", json]));
+}
+
+#[test]
+fn requests_are_commands_that_the_terminal_can_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = capture(&folder);
+    for (on, terminal) in terminals().into_iter().filter(|(on, _)| on.starts_with("80")) {
+        // They are for a shell, which no row may be broken for.
+        let wide = Terminal { columns: 300, ..terminal };
+        check(
+            &format!("curl-{on}"),
+            wide,
+            &wide.shows(read(&file, &["--format", "curl"]).into_command()),
+        );
+    }
 }
 
 #[test]
@@ -226,7 +241,9 @@ fn colour_follows_the_option_and_the_environment() {
     assert!(!piped(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
     assert!(!piped(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
     let on_terminal = |agent: Agent| {
-        Terminal { has_colour: true, ..Terminal::of(80) }.shows(agent).contains('\x1b')
+        Terminal { has_colour: true, ..Terminal::of(80) }
+            .shows(agent.into_command())
+            .contains('\x1b')
     };
     assert!(on_terminal(read(&file, &[])));
     assert!(!on_terminal(read(&file, &["--color", "never"])));

@@ -4,14 +4,14 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 use unicode_width::UnicodeWidthChar as _;
-
-use super::agent::Agent;
 
 /// A terminal.
 #[derive(Clone, Copy, Debug)]
@@ -27,18 +27,18 @@ impl Terminal {
         Self { columns, has_colour: false, locale: "C.UTF-8" }
     }
 
-    /// What a call of the agent writes to standard output and standard error, both on this terminal.
-    pub(crate) fn shows(self, agent: Agent) -> String {
-        let mut command = agent.into_command();
+    /// What a command writes to standard output and standard error, both on this terminal.
+    pub(crate) fn shows(self, command: Command) -> String {
+        self.start(command).wait()
+    }
+
+    /// Starts a command with standard output and standard error on this terminal.
+    pub(crate) fn start(self, mut command: Command) -> Session {
         for name in ["LC_ALL", "LC_CTYPE", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
             command.env_remove(name);
         }
         command.env("LANG", self.locale);
         command.env("TERM", if self.has_colour { "xterm" } else { "dumb" });
-        self.run(command)
-    }
-
-    fn run(self, mut command: Command) -> String {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = openpt(flags).unwrap();
         grantpt(&ours).unwrap();
@@ -53,23 +53,56 @@ impl Terminal {
         tcsetattr(&theirs, OptionalActions::Now, &modes).unwrap();
         let stderr = theirs.try_clone().unwrap();
         command.stdout(Stdio::from(theirs)).stderr(Stdio::from(stderr));
-        let mut child = command.spawn().unwrap();
+        let child = command.spawn().unwrap();
         // It alone has the other end now, so that ours ends with it.
         drop(command);
-        let shown = read_to_hangup(ours);
-        child.wait().unwrap();
-        String::from_utf8(shown).unwrap()
+        let shown = Arc::default();
+        let reader = thread::spawn({
+            let shown = Arc::clone(&shown);
+            move || read_to_hangup(ours, &shown)
+        });
+        Session { child, shown, reader: Some(reader) }
     }
 }
 
-fn read_to_hangup(ours: OwnedFd) -> Vec<u8> {
-    let mut shown = Vec::new();
+/// A command on a terminal.
+pub(crate) struct Session {
+    child: Child,
+    shown: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Session {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What was written until now.
+    pub(crate) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    }
+
+    /// Waits for its end; all that it wrote.
+    pub(crate) fn wait(mut self) -> String {
+        self.reader.take().unwrap().join().unwrap();
+        self.child.wait().unwrap();
+        self.shown()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_to_hangup(ours: OwnedFd, shown: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 4096];
     let mut ours = File::from(ours);
     while let Ok(count @ 1..) = ours.read(&mut buffer) {
-        shown.extend_from_slice(&buffer[..count]);
+        shown.lock().unwrap().extend_from_slice(&buffer[..count]);
     }
-    shown
 }
 
 /// A text without what sets colours, which is all that may steer a terminal in it.

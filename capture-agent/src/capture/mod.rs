@@ -49,11 +49,12 @@ pub(crate) use flows::flows;
 pub(crate) use follow::follow;
 pub(crate) use live::live;
 
-/// Bytes of a body that `-vv` shows where `--bodies` does not say.
+/// Bytes of a body that `-vv` shows, and that a command of curl sends, where `--bodies` does not say.
 const SHOWN_BODY_BYTES: usize = 64 << 10;
 
 fn settings(args: &CommonArgs, server_ports: &PortSet) -> Settings {
-    let shown = if args.verbose >= 2 { SHOWN_BODY_BYTES } else { 0 };
+    let are_shown = args.verbose >= 2 || args.outputs.has(Format::Curl, args.standard_format());
+    let shown = if are_shown { SHOWN_BODY_BYTES } else { 0 };
     let http = &args.http;
     let mut decoding = Limits::default();
     let is_saved = args.payload.save_bodies.is_some();

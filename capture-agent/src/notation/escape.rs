@@ -55,7 +55,7 @@ fn visible_but<'a>(bytes: &'a [u8], keep: &[char]) -> Cow<'a, str> {
 
 /// Control characters, line and paragraph separators, and what changes the direction of text, by
 /// which one text can pass for another.
-fn steers(char: char) -> bool {
+pub(crate) fn steers(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

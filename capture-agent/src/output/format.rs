@@ -15,14 +15,17 @@ pub enum Format {
     Har,
     /// Frames that carry them, rebuilt, for Wireshark.
     Pcapng,
+    /// Each request as a command of curl that sends it again.
+    Curl,
 }
 
 /// Each format, what it is called, and what the names of its files end in.
-const FORMATS: [(Format, &str, &[&str]); 4] = [
+const FORMATS: [(Format, &str, &[&str]); 5] = [
     (Format::Text, "text", &["txt", "log"]),
     (Format::Jsonl, "jsonl", &["jsonl", "ndjson"]),
     (Format::Har, "har", &["har"]),
     (Format::Pcapng, "pcapng", &["pcapng"]),
+    (Format::Curl, "curl", &["sh", "curl"]),
 ];
 
 /// What the name of a compressed file ends in, after what tells its format.

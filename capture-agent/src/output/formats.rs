@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::pcapng::rebuilt::Rebuilt;
 use super::terminal::{Screen, Stream};
-use super::{Verbosity, har, jsonl, text};
+use super::{Verbosity, curl, har, jsonl, text};
 use crate::event::Event;
 
 /// Longest room that is kept for what comes next: one large body shall not hold it for ever.
@@ -18,6 +18,7 @@ pub(super) enum Formatter {
     Jsonl,
     Har,
     Pcapng(Box<Rebuilt>),
+    Curl(curl::Curl),
     /// For tests of what formats of another kind than these rely on.
     #[cfg(test)]
     Framed(super::framed::Framed),
@@ -27,14 +28,13 @@ pub(super) enum Formatter {
 /// in between each record but the first of a file begins with [`Self::between`].
 impl Formatter {
     pub(super) fn new(format: super::Format, verbosity: Verbosity, is_stdout: bool) -> Self {
+        let screen = || if is_stdout { Screen::of(Stream::Stdout) } else { Screen::FILE };
         match format {
-            super::Format::Text => {
-                let screen = if is_stdout { Screen::of(Stream::Stdout) } else { Screen::FILE };
-                Self::Text(text::Text::new(verbosity, screen))
-            }
+            super::Format::Text => Self::Text(text::Text::new(verbosity, screen())),
             super::Format::Jsonl => Self::Jsonl,
             super::Format::Har => Self::Har,
             super::Format::Pcapng => Self::Pcapng(Box::default()),
+            super::Format::Curl => Self::Curl(curl::Curl::new(screen())),
         }
     }
 
@@ -42,7 +42,7 @@ impl Formatter {
     /// the format one after the other, where they are written.
     pub(super) const fn has_memory(&self) -> bool {
         match self {
-            Self::Text(_) | Self::Jsonl | Self::Har => false,
+            Self::Text(_) | Self::Jsonl | Self::Har | Self::Curl(_) => false,
             Self::Pcapng(_) => true,
             #[cfg(test)]
             Self::Framed(framed) => framed.has_memory,
@@ -53,7 +53,7 @@ impl Formatter {
     pub(super) const fn has_only_exchanges(&self) -> bool {
         match self {
             Self::Text(_) | Self::Jsonl => false,
-            Self::Har | Self::Pcapng(_) => true,
+            Self::Har | Self::Pcapng(_) | Self::Curl(_) => true,
             #[cfg(test)]
             Self::Framed(_) => false,
         }
@@ -63,7 +63,7 @@ impl Formatter {
     /// file before it is over.
     pub(super) fn start(&mut self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Text(_) | Self::Jsonl => {}
+            Self::Text(_) | Self::Jsonl | Self::Curl(_) => {}
             Self::Har => bytes.extend_from_slice(har::START),
             Self::Pcapng(rebuilt) => rebuilt.start(bytes),
             #[cfg(test)]
@@ -82,7 +82,7 @@ impl Formatter {
     /// What [`Self::format`] begins each record with, and what the first of a file goes without.
     pub(super) const fn between(&self) -> &'static [u8] {
         match self {
-            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) => b"",
+            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) | Self::Curl(_) => b"",
             Self::Har => har::BETWEEN,
             #[cfg(test)]
             Self::Framed(_) => super::framed::BETWEEN,
@@ -92,7 +92,7 @@ impl Formatter {
     /// What stands after the last record of a file.
     pub(super) const fn end(&self) -> &'static [u8] {
         match self {
-            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) => b"",
+            Self::Text(_) | Self::Jsonl | Self::Pcapng(_) | Self::Curl(_) => b"",
             Self::Har => har::END,
             #[cfg(test)]
             Self::Framed(_) => super::framed::END,
@@ -104,6 +104,7 @@ impl Formatter {
         match self {
             Self::Text(text) => text.write(event, bytes),
             Self::Jsonl => jsonl::write(event, bytes),
+            Self::Curl(curl) => curl.write(event, bytes),
             Self::Har => har::write(event, bytes),
             Self::Pcapng(rebuilt) => {
                 rebuilt.write(event, bytes);

@@ -6,6 +6,7 @@
 mod all;
 pub mod aside;
 mod batch;
+mod curl;
 mod file;
 pub mod flows;
 mod format;
