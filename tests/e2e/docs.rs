@@ -10,6 +10,7 @@ mod known;
 mod shape;
 
 use std::fs;
+use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -164,7 +165,18 @@ impl Running {
     /// Whether it captures, which nothing but Ctrl-C may end.
     fn goes_on(&self) -> bool {
         let begins = ["capturing on ", "no interface", "tcpdump: listening on "];
-        self.process.stderr().lines().any(|line| begins.iter().any(|begin| line.starts_with(begin)))
+        let says = |line: &str| begins.iter().any(|begin| line.starts_with(begin));
+        self.process.stderr().lines().any(says) || self.has_programs_in_the_kernel()
+    }
+
+    /// With `--quiet` nothing is said.
+    fn has_programs_in_the_kernel(&self) -> bool {
+        self.group().iter().any(|(process, _)| {
+            let files = fs::read_dir(format!("/proc/{}/fd", process.as_raw_pid()));
+            let mut files = files.into_iter().flatten().flatten();
+            let is_link = |to: PathBuf| to.to_string_lossy().ends_with("bpf_link");
+            files.any(|file| fs::read_link(file.path()).is_ok_and(is_link))
+        })
     }
 
     /// Whether all that is shown has been printed, but for what is printed at the end.
