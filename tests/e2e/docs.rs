@@ -124,10 +124,13 @@ impl Session {
             let enough = !ends_itself && rounds >= 2 && running.has_printed();
             (running.has_ended() || enough).then_some(())
         });
-        if !running.has_ended() && !ends_itself {
-            running.press_ctrl_c();
+        if running.has_ended() || ends_itself {
+            return self.faults.extend(running.judge());
         }
-        self.faults.extend(running.judge());
+        self.faults.extend(self.host.in_silence(|| {
+            running.press_ctrl_c();
+            running.judge()
+        }));
     }
 }
 
