@@ -99,8 +99,9 @@ struct Session {
 impl Session {
     /// Begins a command, and sees its end where it ends by itself.
     fn run(&mut self, line: &Line, asks_status: Option<&Line>) {
-        if !line.command.starts_with("curl ") {
-            self.end_running();
+        match &mut self.running {
+            Some(running) if line.command.starts_with("curl ") => running.see_all(&self.host),
+            _ => self.end_running(),
         }
         if let Some(unknown) = known::unknown(&line.command) {
             let why = format!("'{unknown}' is not known: see tests/e2e/docs/known.rs");
@@ -118,13 +119,8 @@ impl Session {
     /// Presses Ctrl-C where something still runs, after it has seen all that there is.
     fn end_running(&mut self) {
         let Some(mut running) = self.running.take() else { return };
-        let ends_itself = running.line.command.contains("--count");
-        wait::poll(|| {
-            let rounds = self.host.rounds() - running.rounds;
-            let enough = !ends_itself && rounds >= 2 && running.has_printed();
-            (running.has_ended() || enough).then_some(())
-        });
-        if running.has_ended() || ends_itself {
+        running.see_all(&self.host);
+        if running.has_ended() || running.ends_itself() {
             return self.faults.extend(running.judge());
         }
         self.faults.extend(self.host.in_silence(|| {
@@ -163,6 +159,19 @@ impl Running {
 
     fn has_ended(&mut self) -> bool {
         self.process.has_ended()
+    }
+
+    /// Waits until it has seen all that clients ask for, or has ended.
+    fn see_all(&mut self, host: &Host) {
+        let goes_on = !self.ends_itself();
+        wait::poll(|| {
+            let has_seen = host.rounds() - self.rounds >= 2 && self.has_printed();
+            (self.has_ended() || (goes_on && has_seen)).then_some(())
+        });
+    }
+
+    fn ends_itself(&self) -> bool {
+        self.line.command.contains("--count")
     }
 
     /// Whether it captures, which nothing but Ctrl-C may end.
