@@ -10,6 +10,7 @@ mod known;
 mod shape;
 
 use std::fs;
+use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -98,8 +99,9 @@ struct Session {
 impl Session {
     /// Begins a command, and sees its end where it ends by itself.
     fn run(&mut self, line: &Line, asks_status: Option<&Line>) {
-        if !line.command.starts_with("curl ") {
-            self.end_running();
+        match &mut self.running {
+            Some(running) if line.command.starts_with("curl ") => running.see_all(&self.host),
+            _ => self.end_running(),
         }
         if let Some(unknown) = known::unknown(&line.command) {
             let why = format!("'{unknown}' is not known: see tests/e2e/docs/known.rs");
@@ -117,16 +119,14 @@ impl Session {
     /// Presses Ctrl-C where something still runs, after it has seen all that there is.
     fn end_running(&mut self) {
         let Some(mut running) = self.running.take() else { return };
-        let ends_itself = running.line.command.contains("--count");
-        wait::poll(|| {
-            let rounds = self.host.rounds() - running.rounds;
-            let enough = !ends_itself && rounds >= 2 && running.has_printed();
-            (running.has_ended() || enough).then_some(())
-        });
-        if !running.has_ended() && !ends_itself {
-            running.press_ctrl_c();
+        running.see_all(&self.host);
+        if running.has_ended() || running.ends_itself() {
+            return self.faults.extend(running.judge());
         }
-        self.faults.extend(running.judge());
+        self.faults.extend(self.host.in_silence(|| {
+            running.press_ctrl_c();
+            running.judge()
+        }));
     }
 }
 
@@ -161,10 +161,34 @@ impl Running {
         self.process.has_ended()
     }
 
+    /// Waits until it has seen all that clients ask for, or has ended.
+    fn see_all(&mut self, host: &Host) {
+        let goes_on = !self.ends_itself();
+        wait::poll(|| {
+            let has_seen = host.rounds() - self.rounds >= 2 && self.has_printed();
+            (self.has_ended() || (goes_on && has_seen)).then_some(())
+        });
+    }
+
+    fn ends_itself(&self) -> bool {
+        self.line.command.contains("--count")
+    }
+
     /// Whether it captures, which nothing but Ctrl-C may end.
     fn goes_on(&self) -> bool {
         let begins = ["capturing on ", "no interface", "tcpdump: listening on "];
-        self.process.stderr().lines().any(|line| begins.iter().any(|begin| line.starts_with(begin)))
+        let says = |line: &str| begins.iter().any(|begin| line.starts_with(begin));
+        self.process.stderr().lines().any(says) || self.has_programs_in_the_kernel()
+    }
+
+    /// With `--quiet` nothing is said.
+    fn has_programs_in_the_kernel(&self) -> bool {
+        self.group().iter().any(|(process, _)| {
+            let files = fs::read_dir(format!("/proc/{}/fd", process.as_raw_pid()));
+            let mut files = files.into_iter().flatten().flatten();
+            let is_link = |to: PathBuf| to.to_string_lossy().ends_with("bpf_link");
+            files.any(|file| fs::read_link(file.path()).is_ok_and(is_link))
+        })
     }
 
     /// Whether all that is shown has been printed, but for what is printed at the end.

@@ -1,6 +1,7 @@
 //! The documentation holds together: links lead somewhere, blocks say what is in them, and what is no
 //! command is valid all the same. Commands are run by the end-to-end tests.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
@@ -158,4 +159,55 @@ fn scripts_run() {
             agent.args([folder.path().as_os_str(), "--script".as_ref(), script.as_ref()]).run();
         check!(output.status == Some(0), page, block.line, "{}", output.stderr);
     }
+}
+
+#[test]
+fn settings_are_taken() {
+    for (page, block) in blocks("toml") {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        fs::write(&file, &block.text).unwrap();
+        for command in ["run", "read x.pcap"] {
+            let agent =
+                Agent::new().args(["--config".as_ref(), file.as_os_str(), "config".as_ref()]);
+            let output = agent.args(command.split(' ')).run();
+            check!(output.status == Some(0), page, block.line, "{}", output.stderr);
+        }
+    }
+}
+
+#[test]
+fn every_option_is_on_a_page_and_no_page_has_others() {
+    let commands = ["run", "read", "flows", "follow", "doctor", "config"];
+    let option = regex::Regex::new(r"(?m)^ +(?:-\w, )?(--[a-z][a-z-]*)").unwrap();
+    let helps = commands.map(|command| Agent::new().args([command, "--help"]).run().stdout);
+    let options: BTreeSet<_> = helps
+        .iter()
+        .flat_map(|help| option.captures_iter(help))
+        .map(|it| it[1].to_owned())
+        .collect();
+    assert!(options.contains("--iface") && options.contains("--verbose"), "{options:?}");
+    let (mut named, mut unknown) = (BTreeSet::new(), Vec::new());
+    for page in Page::all() {
+        for (line, span) in page.spans() {
+            let words = span.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+            named.extend(words.filter(|word| word.starts_with("--")).map(str::to_owned));
+            let Some(first) = span.split([' ', '=', '[']).next().filter(|it| it.starts_with("--"))
+            else {
+                continue;
+            };
+            if !options.contains(first) {
+                unknown.push(format!("{}, line {line}: {first}", page.name));
+            }
+        }
+        for block in page.blocks() {
+            let words = block.text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+            named.extend(words.filter(|word| word.starts_with("--")).map(str::to_owned));
+        }
+    }
+    let missing: Vec<_> = options.difference(&named).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "on no page: {missing:?}; no option: {unknown:?}"
+    );
 }

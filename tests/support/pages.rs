@@ -73,6 +73,12 @@ impl Page {
         self.code().into_iter().filter_map(Result::ok).collect()
     }
 
+    /// Spans of code in the text, with the line each stands in.
+    pub(crate) fn spans(&self) -> Vec<(usize, String)> {
+        let spans = self.code().into_iter().filter_map(Result::err);
+        spans.map(|span| (span.line, span.command)).collect()
+    }
+
     /// The commands, in their order: those of blocks, and calls of the agent with arguments in the text.
     /// One that has `…` in it is a form, and none to be run.
     pub(crate) fn commands(&self) -> Vec<Line> {

@@ -30,9 +30,17 @@ const SHOP: &str = r"
   }
 ";
 
-/// What clients do, over and over; after each round there is a line more in the file `$ROUNDS`.
+/// What clients do, over and over; after each round there is a line more in the file `$ROUNDS`. They
+/// pause while there is a file `$HOLD`, and then there is `$HELD`.
 const CLIENTS: &str = r#"
-ask() { curl --silent --output /dev/null --max-time 20 --resolve '*:80:10.77.0.1' --resolve '*:8080:10.77.0.1' "$@"; }
+ask() {
+  if [ -e "$HOLD" ]; then
+    touch "$HELD"
+    while [ -e "$HOLD" ]; do sleep 0.05; done
+    rm "$HELD"
+  fi
+  curl --silent --output /dev/null --max-time 20 --resolve '*:80:10.77.0.1' --resolve '*:8080:10.77.0.1' "$@"
+}
 shop=http://shop.example.com
 while :; do
   ask $shop/
@@ -102,7 +110,10 @@ impl Host {
             holder.stdout().ends_with(b"ready\n")
         });
         let mut clients = lab.client.command("bash");
-        clients.args(["-c", CLIENTS]).env("ROUNDS", folder.path().join("rounds"));
+        clients.args(["-c", CLIENTS]);
+        for name in ["ROUNDS", "HOLD", "HELD"] {
+            clients.env(name, folder.path().join(name));
+        }
         let clients = Process::start(&mut clients);
         let host = Self { holder, _clients: clients, _nginx: nginx, folder, _lab: lab };
         host.lay_out();
@@ -111,7 +122,18 @@ impl Host {
 
     /// How often clients have asked for everything.
     pub(super) fn rounds(&self) -> usize {
-        fs::read(self.folder.path().join("rounds")).map_or(0, |lines| lines.len())
+        fs::read(self.folder.path().join("ROUNDS")).map_or(0, |lines| lines.len())
+    }
+
+    /// Has clients pause, with nothing on its way, while `body` runs.
+    pub(super) fn in_silence<T>(&self, body: impl FnOnce() -> T) -> T {
+        let (hold, held) = (self.folder.path().join("HOLD"), self.folder.path().join("HELD"));
+        fs::write(&hold, "").unwrap();
+        wait::until("clients pause", || held.exists());
+        let came = body();
+        fs::remove_file(hold).unwrap();
+        wait::until("clients go on", || !held.exists());
+        came
     }
 
     /// `command`, to be run as a shell does, in a group of processes of its own.

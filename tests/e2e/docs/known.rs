@@ -2,7 +2,7 @@
 //! for a reason.
 
 /// Programs that commands are made of. What isn't here is not run, and fails the test.
-pub(super) const PROGRAMS: [&str; 24] = [
+pub(super) const PROGRAMS: &[&str] = &[
     "capture-agent",
     "target/release/capture-agent",
     "cat",
@@ -30,8 +30,9 @@ pub(super) const PROGRAMS: [&str; 24] = [
 ];
 
 /// Programs that this host lacks, what takes their place, and why.
-pub(super) const STAND_INS: [(&str, &str, &str); 3] = [
+pub(super) const STAND_INS: &[(&str, &str, &str)] = &[
     ("sudo", r#"exec "$@""#, "it is root who runs this"),
+    ("ssh", r#"shift; exec sh -c "$*""#, "the other host is this one"),
     ("docker", r#"echo "$NGINX""#, "asked for the process of a container, it is told nginx's"),
     (
         "wireshark",
@@ -41,11 +42,12 @@ pub(super) const STAND_INS: [(&str, &str, &str); 3] = [
 ];
 
 /// Commands that are not run: how they begin, and why.
-pub(super) const NOT_RUN: [(&str, &str); 5] = [
+pub(super) const NOT_RUN: &[(&str, &str)] = &[
     ("cargo ", "builds what is tested here, for minutes; what runs this test is one of them"),
     ("valgrind ", PROFILES),
     ("callgrind_annotate ", PROFILES),
     ("perf ", PROFILES),
+    ("sudo setcap ", "changes the program that other tests run"),
     ("echo 1 > /proc/sys/kernel/", "is a setting of the whole machine"),
 ];
 
