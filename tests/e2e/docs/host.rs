@@ -26,7 +26,7 @@ const SHOP: &str = r"
     location = /login { return 303 /; }
     location = /api/broken { return 503; }
     location = /gone { return 444; }
-    location = /report.csv { root FILES; limit_rate 100k; }
+    location = /report.csv { root FILES; limit_rate 30k; }
   }
 ";
 
