@@ -212,6 +212,19 @@ fn what_was_said_takes_the_rows_that_it_needs() {
 }
 
 #[test]
+fn the_summary_has_the_columns_that_the_terminal_has_room_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = capture(&folder);
+    for (on, terminal) in terminals() {
+        let agent = Agent::read(&file).args(["--output", "text:/dev/null"]);
+        let shown = terminal.shows(agent.into_command());
+        // How far it was stood there before, and was wiped away.
+        let (_, summary) = shown.split_at(shown.find("11 exchanges").unwrap_or_default());
+        check(&format!("summary-{on}"), terminal, summary);
+    }
+}
+
+#[test]
 fn what_is_no_terminal_gets_whole_lines_whatever_the_locale() {
     let folder = tempfile::tempdir().unwrap();
     let file = capture(&folder);
