@@ -275,7 +275,7 @@ mod tests {
     };
 
     fn transcript(form: Form, has_colour: bool, said: &[(Direction, &[u8])]) -> String {
-        let screen = Screen::fixed(80, has_colour, true);
+        let screen = if has_colour { Screen::fixed(80, true, true) } else { Screen::FILE };
         let mut transcript = Transcript::new(form, screen, Vec::new());
         let mut offsets = [0, 0];
         for (direction, bytes) in said {

@@ -168,8 +168,13 @@ mod tests {
         assert_eq!(lines(b"{\"a\":1}", "text/plain"), ["{\"a\":1}"]);
         let cut = shown(&body(b"[1,{\"a\":\"x", true), Some("application/json"), None);
         assert_eq!(cut.lines, ["[", "  1,", "  {", "    \"a\": \"x"]);
-        let deep = "[".repeat(100_000);
-        assert_eq!(shown(&body(deep.as_bytes(), true), None, None).lines, [deep]);
+    }
+
+    #[test]
+    fn json_of_any_depth_is_shown_in_rows_of_bounded_width() {
+        let deep = shown(&body("[".repeat(100_000).as_bytes(), true), None, None).lines;
+        assert_eq!(deep.iter().map(|line| line.trim_start().len()).sum::<usize>(), 100_000);
+        assert_eq!(deep.iter().map(String::len).max(), Some(LEVELS * INDENT.len() + 1));
     }
 
     #[test]
@@ -177,7 +182,7 @@ mod tests {
         let zeros = shown(&body(&[0; 10_000], false), None, None);
         assert_eq!((zeros.lines.len(), zeros.of_bytes), (HEX_BYTES / 16, HEX_BYTES));
         let png = lines(b"\x89PNG\r\n\x1a\n", "image/png");
-        assert_eq!(png, ["00000000  89 50 4e 47 0d 0a 1a 0a                            .PNG...."]);
+        assert_eq!(png, ["00000000  89 50 4e 47 0d 0a 1a 0a                           .PNG...."]);
         assert_eq!(lines(b"gr\xfcn, and much more that is ASCII", "text/plain").len(), 1);
     }
 

@@ -162,7 +162,8 @@ mod tests {
             (clock, ends, media_type, size, total)
         };
         assert_eq!(names(200), (Clock::Millis, Ends::Both, true, true, true));
-        assert_eq!(names(120), (Clock::Millis, Ends::Client, false, true, true));
+        assert_eq!(names(120), (Clock::Millis, Ends::Both, false, true, true));
+        assert_eq!(names(100), (Clock::Millis, Ends::Client, false, true, true));
         assert_eq!(names(80), (Clock::Seconds, Ends::Address, false, true, true));
         assert_eq!(names(60), (Clock::Seconds, Ends::Nobody, false, true, true));
         assert_eq!(names(40), (Clock::Seconds, Ends::Nobody, false, false, true));
