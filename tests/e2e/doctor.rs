@@ -273,8 +273,14 @@ fn no_capability() {
             report.assert_found("unseen", "tc", Some("eth0"), &["CAP_NET_ADMIN"]);
         }
     }
-    let report = report_with(",+bpf,+perfmon,+net_admin", 0);
-    report.assert_found("warning", "capabilities", None, &["CAP_SYS_PTRACE", "--no-owner"]);
+    for (has, lacks) in [
+        ("", "lacks CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH\""),
+        (",+sys_ptrace", "lacks CAP_DAC_READ_SEARCH\""),
+        (",+dac_read_search", "lacks CAP_SYS_PTRACE\""),
+    ] {
+        let report = report_with(&format!(",+bpf,+perfmon,+net_admin{has}"), 0);
+        report.assert_found("warning", "capabilities", None, &[lacks, "--no-owner"]);
+    }
 }
 
 /// What is said to nobody, on a wire of its own, with these capabilities alone.

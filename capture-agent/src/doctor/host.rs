@@ -14,12 +14,14 @@ use crate::owner;
 use crate::source::live::{HAS_KERNEL_HALF, HookChoice, LiveConfig, NEEDED_CAPABILITIES};
 
 /// Capabilities that can matter.
-const CAPABILITIES: [(CapabilitySet, &str); 7] = [
+const CAPABILITIES: [(CapabilitySet, &str); 9] = [
     (CapabilitySet::BPF, "CAP_BPF"),
     (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
     (CapabilitySet::PERFMON, "CAP_PERFMON"),
     (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
     (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
+    (CapabilitySet::DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"),
+    (CapabilitySet::DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),
     (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
     (CapabilitySet::SYS_RESOURCE, "CAP_SYS_RESOURCE"),
 ];
@@ -169,16 +171,23 @@ fn capability(host: &HostRecord) -> Finding {
 /// Those that only some captures take.
 fn more_capabilities(host: &HostRecord, config: &LiveConfig) -> Vec<Finding> {
     let Some(has) = &host.capabilities else { return Vec::new() };
+    // To list what a process has open, and then to look at each of it.
+    let may_list = has.contains(&"CAP_DAC_READ_SEARCH") || has.contains(&"CAP_DAC_OVERRIDE");
+    let may_look = has.contains(&"CAP_SYS_PTRACE");
+    let for_owners = [(may_look, "CAP_SYS_PTRACE"), (may_list, "CAP_DAC_READ_SEARCH")];
+    let for_owners = for_owners.iter().filter(|(has, _)| !has).map(|(_, name)| *name);
+    let for_owners = for_owners.collect::<Vec<_>>().join(" and ");
+
     let mut found = Vec::new();
-    let mut lacks = |name, is_needed, means: &str, advice: &str| {
+    let mut lacks = |name: &str, is_needed, means: &str, advice: &str| {
         if is_needed && !has.contains(&name) {
             let finding = Finding::warning("capabilities", format!("the process lacks {name}"));
             found.push(finding.means(means).advice(advice));
         }
     };
     lacks(
-        "CAP_SYS_PTRACE",
-        true,
+        &for_owners,
+        !for_owners.is_empty(),
         "whose sockets the ends of flows are is known for processes of its own user alone",
         "run it with `sudo`, or leave that out with --no-owner",
     );
@@ -359,6 +368,15 @@ mod tests {
         assert_eq!(said(&HostRecord { btf: false, ..well() }), [("btf", Note)]);
         let nobody = HostRecord { capabilities: Some(Vec::new()), ..well() };
         assert_eq!(said(&nobody), [("capabilities", Fault), ("capabilities", Warning)]);
+        let without = |lacking: &[&str]| {
+            let all = CAPABILITIES.iter().map(|(_, name)| *name);
+            let has = Some(all.filter(|name| !lacking.contains(name)).collect());
+            said(&HostRecord { capabilities: has, ..well() })
+        };
+        assert_eq!(without(&["CAP_SYS_PTRACE"]), [("capabilities", Warning)]);
+        let lists = ["CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"];
+        assert_eq!(without(&lists), [("capabilities", Warning)]);
+        assert_eq!(without(&lists[..1]), []);
         let contained = HostRecord { user_namespace: Some(true), seccomp: Some(true), ..well() };
         assert_eq!(said(&contained), [("user_namespace", Warning), ("seccomp", Note)]);
         let locked = HostRecord { lockdown: Some("confidentiality".to_owned()), ..well() };
