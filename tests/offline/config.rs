@@ -187,6 +187,14 @@ fn what_is_wrong_in_a_file_is_named_by_line_and_key_all_at_once() {
         ),
         ("run = 5", "settings.toml:1:7: [run] is a table"),
         ("count = -1", "settings.toml:1:9: invalid value '-1' for '--count"),
+        (
+            "count = 99999999999999999999",
+            "settings.toml:1:9: invalid value '99999999999999999999' for '--count",
+        ),
+        (
+            "count = -99999999999999999999",
+            "settings.toml:1:9: invalid value '-99999999999999999999' for '--count",
+        ),
         ("[read]\nport = '80,x'", "settings.toml:2:8: invalid value '80,x' for '--port"),
         ("where = 'nope == 1'", "settings.toml:1:9: invalid value 'nope == 1' for '--where"),
         ("format = 'no'", "possible values: text, jsonl, har, pcapng"),
@@ -242,6 +250,26 @@ fn what_does_not_go_together_is_refused_with_its_place() {
 }
 
 #[test]
+fn an_argument_takes_back_what_a_file_or_a_variable_turned_on() {
+    let folder = folder();
+    let file = file(&folder, "quiet = true\nbodies = '1MiB'\n");
+    let back = |variables: &[(&str, &str)]| {
+        let output = config(&file, variables, &["run", "--quiet=false", "--bodies=false"]);
+        for (name, value) in [("quiet", json!(false)), ("bodies", Value::Null)] {
+            let shown = of(&output, name);
+            assert_eq!((&shown["value"], &shown["source"]), (&value, &json!("argument")), "{name}");
+        }
+    };
+    back(&[]);
+    back(&[("CAPTURE_AGENT_QUIET", "true"), ("CAPTURE_AGENT_BODIES", "2MiB")]);
+    // What is neither is refused as ever, and a value is one.
+    let output = config(&file, &[], &["run", "--bodies=nope"]);
+    output.assert_fails(2, "invalid value 'nope' for '--bodies[=<LIMIT>]'");
+    assert_eq!(of(&config(&file, &[], &["run", "--bodies=5"]), "bodies")["value"], "5");
+    assert_eq!(of(&config(&file, &[], &["run", "--bodies"]), "bodies")["value"], "64KiB");
+}
+
+#[test]
 fn a_call_says_what_is_wrong_with_it_as_before() {
     let folder = folder();
     let file = file(&folder, "quiet = true\n");
@@ -268,7 +296,7 @@ fn what_is_shown_as_a_file_says_the_same_as_a_file() {
         "eth0",
         "--bodies",
         "-vv",
-        "--count=5",
+        "--count=18446744073709551615",
         "--forms",
         "--where",
         "request.target == \"\\\\\\u00e9'\" && true",

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, OsStringValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -13,8 +13,8 @@ use crate::cli::help;
 use super::catalogue::{Kind, commands, options};
 use super::{CONFIG, Setting, Source, UNSET};
 
-/// The call as it was given: nothing need be there that a file may bring, and a flag may be turned
-/// off, as in `--quiet=false`, for a file may have turned it on.
+/// The call as it was given: nothing need be there that a file may bring, and what may be given
+/// without a value may be turned off, as in `--quiet=false`, for a file may have turned it on.
 pub(super) fn parse(command: &Command, call: &[OsString]) -> Result<ArgMatches, clap::Error> {
     let relaxed = command.clone().mut_subcommands(relaxed);
     match relaxed.clone().try_get_matches_from(call) {
@@ -51,8 +51,10 @@ fn relaxed(command: Command) -> Command {
     if UNSET.contains(&command.get_name()) {
         return command;
     }
-    unrequired(command).mut_args(|arg| match arg.get_action() {
-        ArgAction::SetTrue => flag(arg),
+    unrequired(command).mut_args(|arg| match Kind::of(&arg) {
+        Kind::Flag if matches!(arg.get_action(), ArgAction::SetTrue) => flag(arg),
+        // Any value: the parser that is asked in the end knows what is one.
+        Kind::Optional => arg.value_parser(OsStringValueParser::new()),
         _ => arg.required(false),
     })
 }

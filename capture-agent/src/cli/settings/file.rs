@@ -254,9 +254,10 @@ fn one(of: Type, value: &Spanned<DeValue<'_>>) -> Result<String, Wrong> {
     let text = match (of, value.get_ref()) {
         (Type::Text | Type::List | Type::Either, DeValue::String(text)) => Some(text.to_string()),
         (Type::Number | Type::List | Type::Either, DeValue::Integer(number)) => {
-            // In decimal, as arguments are; one of more than 64 bits is too large for any option.
-            let number = i64::from_str_radix(number.as_str(), number.radix());
-            Some(number.unwrap_or(i64::MAX).to_string())
+            // In decimal, as arguments are; what does not fit here is too large for any option, which
+            // says so of the digits as they stand.
+            let decimal = i128::from_str_radix(number.as_str(), number.radix());
+            Some(decimal.map_or_else(|_| number.to_string(), |decimal| decimal.to_string()))
         }
         (Type::Either, DeValue::Float(number)) => Some(number.as_str().to_owned()),
         _ => None,

@@ -219,23 +219,26 @@ fn written(row: &Row<'_>) -> String {
     use toml::Value;
     let of = |text: &OsString| {
         let text = text.to_string_lossy();
-        match (&row.kind, text.parse::<i64>()) {
+        match (&row.kind, text.parse::<u64>()) {
+            // As it stands: what the library calls a number has a bit less.
             (Kind::Count | Kind::One(Type::Number) | Kind::Many(Type::Number), Ok(number)) => {
-                Value::from(number)
+                number.to_string()
             }
-            (Kind::Flag, _) => Value::from(text == "true"),
-            (Kind::One(Type::List), _) => Value::from(joined(&row.values)),
-            _ => Value::from(text.as_ref()),
+            (Kind::Flag, _) => (text == "true").to_string(),
+            (Kind::One(Type::List), _) => Value::from(joined(&row.values)).to_string(),
+            _ => Value::from(text.as_ref()).to_string(),
         }
     };
     match (&row.kind, row.values.first()) {
-        (Kind::Many(_), _) => Value::Array(row.values.iter().map(of).collect()).to_string(),
+        (Kind::Many(_), _) => {
+            format!("[{}]", row.values.iter().map(of).collect::<Vec<_>>().join(", "))
+        }
         (Kind::Optional, None) => "false".to_owned(),
         (kind, None) => {
             let names = row.arg.get_value_names().unwrap_or_default();
             let name = names.first().map_or("VALUE", |name| name.as_str());
             if *kind == Kind::One(Type::Number) { name.to_owned() } else { format!("\"{name}\"") }
         }
-        (_, Some(first)) => of(first).to_string(),
+        (_, Some(first)) => of(first),
     }
 }
