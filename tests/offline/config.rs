@@ -214,6 +214,15 @@ fn what_is_wrong_in_a_file_is_named_by_line_and_key_all_at_once() {
     config(Path::new("/dev/zero"), &[], &[]).assert_fails(2, "too large");
 }
 
+/// A file may come from elsewhere, and a variable be made by an orchestrator.
+#[test]
+fn what_is_refused_does_not_steer_the_terminal() {
+    refuses("port = \"\\u009b31m\"", &["run"], &["invalid value '\\u{9b}31m' for '--port"]);
+    refuses("host = \"\\u202ex\\r\"", &["run"], &["invalid value '\\u{202e}x\\r' for '--host"]);
+    let agent = Agent::new().variables([("CAPTURE_AGENT_FORMAT", "\u{9b}31m")]);
+    agent.args(["config"]).run().assert_fails(2, "invalid value '\\u{9b}31m' for '--format");
+}
+
 #[test]
 fn what_is_wrong_in_a_variable_is_named() {
     let folder = folder();
@@ -264,7 +273,10 @@ fn an_argument_takes_back_what_a_file_or_a_variable_turned_on() {
     back(&[("CAPTURE_AGENT_QUIET", "true"), ("CAPTURE_AGENT_BODIES", "2MiB")]);
     // What is neither is refused as ever, and a value is one.
     let output = config(&file, &[], &["run", "--bodies=nope"]);
-    output.assert_fails(2, "invalid value 'nope' for '--bodies[=<LIMIT>]'");
+    output.assert_fails(
+        2,
+        "invalid value 'nope' for '--bodies[=<LIMIT>]': 'nope' is not a size like",
+    );
     assert_eq!(of(&config(&file, &[], &["run", "--bodies=5"]), "bodies")["value"], "5");
     assert_eq!(of(&config(&file, &[], &["run", "--bodies"]), "bodies")["value"], "64KiB");
 }

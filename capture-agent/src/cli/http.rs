@@ -9,7 +9,7 @@ use clap::Args;
 pub(crate) struct HttpArgs {
     /// Keep bodies, and what WebSockets carry, each message up to LIMIT [default LIMIT: 64KiB]
     #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true,
-          default_missing_value = "64KiB")]
+          default_missing_value = "64KiB", value_parser = parse_limit)]
     pub(crate) bodies: Option<ByteSize>,
     /// Leave bodies in their content coding (gzip, deflate, br, zstd)
     #[arg(long)]
@@ -32,6 +32,10 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "N", default_value_t = 256,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub(crate) max_headers: usize,
+}
+
+fn parse_limit(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a size like 64KiB or 1MiB"))
 }
 
 /// Lengths that fit a head, which is held in memory until it is whole.

@@ -95,8 +95,23 @@ struct Setting {
 
 /// What is wrong with files and variables, all of it at once.
 fn refused(problems: &[String]) -> clap::Error {
-    let message = problems.join("\n       ");
+    let lines = problems.iter().map(|problem| problem.split('\n').map(visible).collect::<Vec<_>>());
+    let message = lines.map(|lines| lines.join("\n")).collect::<Vec<_>>().join("\n       ");
     clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n"))
+}
+
+/// Text that neither steers a terminal nor turns its writing round.
+fn visible(text: &str) -> String {
+    let is_steering = |char: char| {
+        char.is_control()
+            || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}')
+            || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let escaped = |char: char| match is_steering(char) {
+        true => char.escape_default().to_string(),
+        false => char.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// The file that holds settings, if one is named.

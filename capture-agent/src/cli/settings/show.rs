@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::catalogue::{Kind, Type, options};
 use super::merge::{Resolved, resolve_shown};
-use super::{Place, Source, arguments, environment};
+use super::{Place, Source, arguments, environment, visible};
 
 /// Arguments of `config`.
 #[derive(Debug, Args)]
@@ -122,15 +122,6 @@ const MAX_VALUE: usize = 30;
 
 fn joined(values: &[OsString]) -> String {
     values.iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(",")
-}
-
-/// Text that can't steer a terminal.
-fn visible(text: &str) -> String {
-    let escaped = |char: char| match char.is_control() {
-        true => char.escape_default().to_string(),
-        false => char.to_string(),
-    };
-    text.chars().map(escaped).collect()
 }
 
 /// A line of `--format jsonl`.
