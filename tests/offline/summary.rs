@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
@@ -72,6 +72,22 @@ fn only_what_passes_is_in_the_summary() {
     assert_eq!(figures(&counted, "GET shop.example/b")[..1], ["1"]);
     let quiet = read(&[("/a", 200)], &["--quiet"]);
     assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn that_nobody_hears_the_summary_is_no_failure() {
+    let folder = TempDir::new().unwrap();
+    let file = capture(folder.path(), [("/a".to_owned(), 200)]);
+    let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for stderr in [Stdio::from(full()), closed.into()] {
+        let mut agent = Agent::read(&file).args(["--metrics", "0"]).into_command();
+        let output = agent.stderr(stderr).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(0), false));
+    }
+    let mut agent = Agent::read(&folder.path().join("none")).into_command();
+    assert_eq!(agent.stderr(full()).status().unwrap().code(), Some(1));
 }
 
 #[test]

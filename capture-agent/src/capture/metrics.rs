@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use capture_agent::event::Stats;
 use capture_agent::metrics::{Board, Live, Server, Snapshot};
-use capture_agent::output::{Outputs, QueueDepth};
+use capture_agent::output::{Outputs, QueueDepth, aside};
 
 use crate::cli::CommonArgs;
 
@@ -42,7 +42,7 @@ impl Metrics {
         // Nobody else can tell a port that the kernel chose.
         let is_chosen = args.metrics.metrics.is_some_and(|asked| asked.port() == 0);
         if !args.quiet || is_chosen {
-            eprintln!("metrics at http://{}/metrics", server.address());
+            aside::say(format_args!("metrics at http://{}/metrics", server.address()));
         }
     }
 
