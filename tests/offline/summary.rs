@@ -91,6 +91,26 @@ fn that_nobody_hears_the_summary_is_no_failure() {
 }
 
 #[test]
+fn where_endpoints_are_too_many_to_tell_any_apart_it_says_so() {
+    let folder = TempDir::new().unwrap();
+    // Requests alone, as where one direction was captured: no time by which one stays in the table.
+    let letters = |number: u16| number.to_string().bytes().map(|it| char::from(it + 49)).collect();
+    let flows = (0..1_025).flat_map(|number| {
+        let target: String = letters(number);
+        let request = format!("GET /{target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let client = format!("10.0.0.5:{}", 20_000 + number);
+        let conversation = Conversation::new(&client, "10.0.0.1:80").open();
+        conversation.client_sends(request.as_bytes()).close().segments()
+    });
+    let file = folder.path().join("capture.pcap");
+    fs::write(&file, pcap_of(&flows.collect::<Vec<_>>())).unwrap();
+    let output = Agent::read(&file).run();
+    assert_eq!(figures(&output, "all"), ["1025"]);
+    let says = "too many endpoints to tell any apart: none has more than 1 exchange.";
+    assert!(output.stderr.contains(says), "{}", output.stderr);
+}
+
+#[test]
 fn what_was_lost_comes_with_what_to_do() {
     let folder = TempDir::new().unwrap();
     let mut segments = Conversation::new("10.0.0.5:51234", "10.0.0.1:80")

@@ -86,8 +86,9 @@ pub(super) fn lines(endpoints: &Endpoints, screen: Screen) -> Vec<String> {
     let (frequent, slowest) = (endpoints.most_frequent(ROWS), endpoints.slowest(ROWS));
     let mut rows = Vec::new();
     // Where all are in the first list, a second one says nothing new.
+    let is_all = endpoints.len() <= ROWS && endpoints.missed() == 0;
     let has_all = endpoints.len() <= ROWS || slowest.is_empty();
-    rows.push(Row::title(if endpoints.len() <= ROWS {
+    rows.push(Row::title(if is_all || endpoints.is_empty() {
         "endpoints"
     } else {
         "most frequent endpoints"
@@ -97,7 +98,7 @@ pub(super) fn lines(endpoints: &Endpoints, screen: Screen) -> Vec<String> {
         rows.push(Row::title("slowest endpoints, by 95%"));
         rows.extend(slowest.into_iter().map(|it| Row::endpoint(it, screen)));
     }
-    if endpoints.len() > 1 {
+    if !is_all || endpoints.len() > 1 {
         rows.push(Row { name: "all".to_owned(), endpoint: Some(&all) });
     }
     let grid = Grid::fitted(&rows, screen);
