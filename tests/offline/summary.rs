@@ -167,6 +167,8 @@ fn while_files_are_read_a_line_on_the_terminal_tells_how_far() {
     let terminal = Process::start(&mut command);
     let shown = || String::from_utf8_lossy(&terminal.stdout()).into_owned();
     wait::until("how far it is", || shown().contains("%, ") && shown().contains(" left"));
+    // Of what was read before it was first shown, there is a rate.
+    assert!(!shown().contains(" 0 B/s"), "{}", shown());
     let drained = std::thread::spawn(move || drain(reading));
     let ended = terminal.wait();
     let lines = drained.join().unwrap();

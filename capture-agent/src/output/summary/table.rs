@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use super::INDENT;
 use crate::event::Endpoints;
 use crate::event::endpoints::{Endpoint, Named};
-use crate::output::escape::visible;
 use crate::output::style::{self, Style};
 use crate::output::terminal::{Screen, width};
 
@@ -122,7 +121,7 @@ impl<'a> Row<'a> {
     }
 
     fn endpoint((name, endpoint): Named<'a>, screen: Screen) -> Self {
-        let name = screen.shown(visible(name));
+        let name = screen.visible(name);
         Self { name: format!("{INDENT}{name}"), endpoint: Some(endpoint) }
     }
 
