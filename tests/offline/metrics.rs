@@ -98,7 +98,7 @@ fn where_it_cannot_listen_it_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for (address, says) in
-        [(taken.as_str(), "give another port"), ("192.0.2.1:80", "an address that this host has")]
+        [(taken.as_str(), "give another one"), ("192.0.2.1:80", "an address that this host has")]
     {
         let output = Agent::read(Path::new("none")).args(["--metrics", address]).run();
         output.assert_fails(1, says);

@@ -61,7 +61,7 @@ impl Metrics {
 /// What to do where an address can't be listened on.
 const fn advice(kind: io::ErrorKind) -> &'static str {
     match kind {
-        io::ErrorKind::AddrInUse => "; give another port, or 0 for one that is free",
+        io::ErrorKind::AddrInUse => "; give another one, or 0 for one that is free",
         io::ErrorKind::AddrNotAvailable => "; give an address that this host has",
         io::ErrorKind::PermissionDenied => "; ports below 1024 take root",
         _ => "",
