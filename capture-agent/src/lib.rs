@@ -3,6 +3,9 @@
 //! Data enters at the top of this list of modules and leaves at the bottom; nothing imports
 //! upward (`ARCHITECTURE.md`). Empty lines keep rustfmt from sorting it.
 
+// They panic where there is nobody to hear: `output::aside::say`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod guardian;
 pub mod segment;
 pub mod selection;

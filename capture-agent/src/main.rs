@@ -1,10 +1,14 @@
 //! The command: parse, run, exit code.
 
+// They panic where there is nobody to hear, as where the disk is full that a log goes to: `aside::say`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod capture;
 mod cli;
 
 use std::process::ExitCode;
 
+use capture_agent::output::aside;
 use capture_agent::output::terminal::Colour;
 use capture_agent::script::ScriptError;
 use capture_agent::source::live::LiveError;
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("capture-agent: {error:#}");
+            aside::say(format_args!("capture-agent: {error:#}"));
             let live = error.downcast_ref::<LiveError>().is_some_and(LiveError::is_misuse);
             let script = error.downcast_ref::<ScriptError>().is_some_and(ScriptError::is_misuse);
             if live || script { CALLED_WRONGLY.into() } else { ExitCode::FAILURE }

@@ -2,6 +2,8 @@
 //! asked for while a file is read.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -89,6 +91,19 @@ fn what_is_not_asked_for_is_not_counted_and_what_is_not_shown_is() {
     assert_eq!(unseen["exchanges"]["unwanted"], KINDS.len());
     assert_eq!(unseen["exchanges"]["beyond_count"], 0);
     assert_eq!(counted(&unseen["http"]["status"])["2xx"], 3);
+}
+
+#[test]
+fn where_it_cannot_listen_it_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (address, says) in
+        [(taken.as_str(), "give another one"), ("192.0.2.1:80", "an address that this host has")]
+    {
+        let output = Agent::read(Path::new("none")).args(["--metrics", address]).run();
+        output.assert_fails(1, says);
+        assert!(!output.stderr.contains("take root"), "{}", output.stderr);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
@@ -75,6 +75,42 @@ fn only_what_passes_is_in_the_summary() {
 }
 
 #[test]
+fn that_nobody_hears_the_summary_is_no_failure() {
+    let folder = TempDir::new().unwrap();
+    let file = capture(folder.path(), [("/a".to_owned(), 200)]);
+    let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for stderr in [Stdio::from(full()), closed.into()] {
+        let mut agent = Agent::read(&file).args(["--metrics", "0"]).into_command();
+        let output = agent.stderr(stderr).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(0), false));
+    }
+    let mut agent = Agent::read(&folder.path().join("none")).into_command();
+    assert_eq!(agent.stderr(full()).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn where_endpoints_are_too_many_to_tell_any_apart_it_says_so() {
+    let folder = TempDir::new().unwrap();
+    // Requests alone, as where one direction was captured: no time by which one stays in the table.
+    let letters = |number: u16| number.to_string().bytes().map(|it| char::from(it + 49)).collect();
+    let flows = (0..1_025).flat_map(|number| {
+        let target: String = letters(number);
+        let request = format!("GET /{target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let client = format!("10.0.0.5:{}", 20_000 + number);
+        let conversation = Conversation::new(&client, "10.0.0.1:80").open();
+        conversation.client_sends(request.as_bytes()).close().segments()
+    });
+    let file = folder.path().join("capture.pcap");
+    fs::write(&file, pcap_of(&flows.collect::<Vec<_>>())).unwrap();
+    let output = Agent::read(&file).run();
+    assert_eq!(figures(&output, "all"), ["1025"]);
+    let says = "too many endpoints to tell any apart: none has more than 1 exchange.";
+    assert!(output.stderr.contains(says), "{}", output.stderr);
+}
+
+#[test]
 fn what_was_lost_comes_with_what_to_do() {
     let folder = TempDir::new().unwrap();
     let mut segments = Conversation::new("10.0.0.5:51234", "10.0.0.1:80")
@@ -131,6 +167,8 @@ fn while_files_are_read_a_line_on_the_terminal_tells_how_far() {
     let terminal = Process::start(&mut command);
     let shown = || String::from_utf8_lossy(&terminal.stdout()).into_owned();
     wait::until("how far it is", || shown().contains("%, ") && shown().contains(" left"));
+    // Of what was read before it was first shown, there is a rate.
+    assert!(!shown().contains(" 0 B/s"), "{}", shown());
     let drained = std::thread::spawn(move || drain(reading));
     let ended = terminal.wait();
     let lines = drained.join().unwrap();

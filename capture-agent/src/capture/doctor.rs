@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use capture_agent::doctor::{self, Report, text};
-use capture_agent::output::Screen;
 use capture_agent::output::terminal::Stream;
+use capture_agent::output::{Screen, aside};
 use capture_agent::selection::{PortSet, Sample, Selection};
 use capture_agent::source::live::LiveConfig;
 
@@ -17,7 +17,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> ExitCode {
     let report = doctor::examine(&config(&args.place));
     match write(&report, args.format) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("capture-agent: cannot write to standard output: {error}");
+            aside::say(format_args!("capture-agent: cannot write to standard output: {error}"));
             ExitCode::FAILURE
         }
         _ if report.verdict.works => ExitCode::SUCCESS,

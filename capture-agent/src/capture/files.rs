@@ -101,7 +101,7 @@ impl Reading {
         let read = self.read_all();
         drop(progress);
         for note in self.feed.notes() {
-            eprintln!("{note}");
+            aside::say(note);
         }
         self.engine.finish(&mut self.sink);
         let mut stats = self.draw_up();

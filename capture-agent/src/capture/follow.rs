@@ -10,7 +10,7 @@ use capture_agent::event::FlowSummary;
 use capture_agent::flow::{CloseReason, Direction, FlowKey};
 use capture_agent::listener::{Data, FlowView, Listener};
 use capture_agent::output::transcript::{Form, Transcript};
-use capture_agent::output::{OutputError, Target};
+use capture_agent::output::{OutputError, Target, aside};
 
 use super::control::Control;
 use super::single::{self, Reader, Reading};
@@ -90,9 +90,9 @@ impl Follower {
         };
         if let (Pick::Between(ends), Some(next)) = (self.pick, self.next) {
             let flows = self.later + 1;
-            eprintln!(
+            aside::say(format_args!(
                 "stream {number} is the first of {flows} flows between {ends}; the next is {next}"
-            );
+            ));
         }
         read
     }
@@ -144,7 +144,7 @@ impl Listener for Follower {
                 Direction::ToServer => "client",
                 Direction::ToClient => "server",
             };
-            eprintln!("not seen: {len} B of the {who}, from its byte {offset} on");
+            aside::say(format_args!("not seen: {len} B of the {who}, from its byte {offset} on"));
         }
         self.write(|transcript| transcript.gap(flow, direction, len));
     }

@@ -10,7 +10,7 @@ use capture_agent::event::{Endpoints, Event, SourcePackets, Stats};
 use capture_agent::metrics::Live;
 use capture_agent::output::queue::{self, Sender};
 use capture_agent::output::recording::Recorder;
-use capture_agent::output::{Clock, Outputs, Takes, relay};
+use capture_agent::output::{Clock, Outputs, Takes, aside, relay};
 use capture_agent::owner::Owners;
 use capture_agent::selection::PortSet;
 use capture_agent::source::live::{
@@ -51,7 +51,7 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
         source.notices().for_each(|notice| say(notice, &args.port));
     }
     let logs = match args.kernel_log {
-        Some(_) => source.kernel_logs(|line| eprintln!("{line}"))?,
+        Some(_) => source.kernel_logs(|line| aside::say(line))?,
         None => Vec::new(),
     };
     let (serve, teller) = metrics.serve(&outputs);
@@ -80,8 +80,8 @@ pub(crate) fn live(args: &RunArgs) -> anyhow::Result<()> {
 /// Says something about interfaces to who follows.
 fn say(notice: &Notice, port: &PortSet) {
     match notice {
-        Notice::Attached(_) => eprintln!("{notice}, port {port}"),
-        _ => eprintln!("{notice}"),
+        Notice::Attached(_) => aside::say(format_args!("{notice}, port {port}")),
+        _ => aside::say(notice),
     }
 }
 
@@ -220,7 +220,7 @@ impl Capture {
             thread::park_timeout(PATIENCE.min(self.ledger.patience()));
             if self.governor_log.is_due() {
                 let lines = self.governor_log.lines(&self.source.governors()?);
-                lines.iter().for_each(|line| eprintln!("{line}"));
+                lines.iter().for_each(aside::say);
             }
             let tally = self.tally();
             if self.ledger.is_due(tally.now) {

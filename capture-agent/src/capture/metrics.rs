@@ -4,10 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use capture_agent::event::Stats;
 use capture_agent::metrics::{Board, Live, Server, Snapshot};
-use capture_agent::output::{Outputs, QueueDepth};
+use capture_agent::output::{Outputs, QueueDepth, aside};
 
 use crate::cli::CommonArgs;
 
@@ -21,12 +20,10 @@ impl Metrics {
     /// Listens, before anything is captured or written.
     pub(super) fn bind(args: &CommonArgs) -> anyhow::Result<Self> {
         let Some(address) = args.metrics.metrics else { return Ok(Self { server: None }) };
-        let server = Server::bind(address).with_context(|| {
-            let advice = match address.port() {
-                1..1024 => "; ports below 1024 take root",
-                _ => "; give another one, or 0 for one that is free",
-            };
-            format!("--metrics can't listen on {address}{advice}")
+        let server = Server::bind(address).map_err(|error| {
+            let advice = advice(error.kind());
+            anyhow::Error::new(error)
+                .context(format!("--metrics can't listen on {address}{advice}"))
         })?;
         Ok(Self { server: Some(server) })
     }
@@ -42,7 +39,7 @@ impl Metrics {
         // Nobody else can tell a port that the kernel chose.
         let is_chosen = args.metrics.metrics.is_some_and(|asked| asked.port() == 0);
         if !args.quiet || is_chosen {
-            eprintln!("metrics at http://{}/metrics", server.address());
+            aside::say(format_args!("metrics at http://{}/metrics", server.address()));
         }
     }
 
@@ -58,6 +55,16 @@ impl Metrics {
             server.serve(board).await
         };
         (serve, teller)
+    }
+}
+
+/// What to do where an address can't be listened on.
+const fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => "; give another one, or 0 for one that is free",
+        io::ErrorKind::AddrNotAvailable => "; give an address that this host has",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 take root",
+        _ => "",
     }
 }
 

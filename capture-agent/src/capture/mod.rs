@@ -181,13 +181,13 @@ fn conclude(
     if !closed && !args.quiet {
         let screen = Screen::of(Stream::Stderr);
         if screen.is_terminal() && control::was_interrupted() {
-            eprintln!();
+            aside::say("");
         }
-        summary::at_a_glance(stats, endpoints, screen).iter().for_each(|line| eprintln!("{line}"));
+        summary::at_a_glance(stats, endpoints, screen).iter().for_each(aside::say);
         // Where outputs ended the capture, what was on its way to them is nowhere.
         let is_over = matches!(written, Ok(()) | Err(OutputError::Lost { .. }));
         let imbalances = stats.imbalances().into_iter().filter(|_| is_over);
-        imbalances.for_each(|imbalance| eprintln!("the ledger does not balance: {imbalance}"));
+        imbalances.for_each(|it| aside::say(format_args!("the ledger does not balance: {it}")));
     }
     unless_closed(written)
 }

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -127,7 +128,8 @@ impl Line {
             Some(sizes) => ProgressBar::new(sizes.iter().sum()),
             None => ProgressBar::no_length(),
         };
-        Self { position, names: names(files), sizes, screen: Screen::of(Stream::Stderr), bar }
+        let screen = Screen::of(Stream::Stderr);
+        Self { position, names: names(files, screen), sizes, screen, bar }
     }
 
     fn show(self, is_over: &AtomicBool) {
@@ -145,14 +147,15 @@ impl Line {
 
     fn draw(&self) {
         let (file, read) = self.position.now();
+        let before = self.sizes.as_ref().map_or(0, |sizes| sizes.iter().take(file).sum());
+        // First, for what follows draws: a line with old figures, and no time left before there are any.
+        self.bar.set_position(before + read);
         let columns = self.screen.columns().unwrap_or_default();
         if let Ok(style) = ProgressStyle::with_template(self.template(columns)) {
             let chars = if self.screen.has_utf8() { "█▉▊▋▌▍▎▏ " } else { "#- " };
             self.bar.set_style(style.progress_chars(chars));
         }
-        let before = self.sizes.as_ref().map_or(0, |sizes| sizes.iter().take(file).sum());
         self.bar.set_prefix(self.file(file, read));
-        self.bar.set_position(before + read);
     }
 
     /// What there is room for.
@@ -194,7 +197,20 @@ fn size(path: &Path) -> Option<u64> {
 }
 
 /// What files are called, as a terminal may show it.
-fn names(files: &[PathBuf]) -> Vec<String> {
-    let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    files.iter().map(|file| name(file).replace(char::is_control, "?")).collect()
+fn names(files: &[PathBuf], screen: Screen) -> Vec<String> {
+    let name = |file: &PathBuf| screen.visible(file.file_name().unwrap_or_default().as_bytes());
+    files.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_do_nothing_to_the_terminal() {
+        let files = ["a/b\u{1b}[31m\t.pcap", "\u{202e}pacp.é"].map(PathBuf::from);
+        let shown = |has_utf8| names(&files, Screen::fixed(80, false, has_utf8));
+        assert_eq!(shown(true), ["b\\x1b[31m\\x09.pcap", "\\u{202e}pacp.é"]);
+        assert_eq!(shown(false)[1], "\\u{202e}pacp.\\u{e9}");
+    }
 }

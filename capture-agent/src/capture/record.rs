@@ -40,9 +40,9 @@ impl Open {
         self.recording.begin()?;
         if !self.is_quiet {
             let output = &self.output;
-            eprintln!(
+            aside::say(format_args!(
                 "recording to {output} every segment as it was on the wire, secrets included"
-            );
+            ));
         }
         Ok(self)
     }

@@ -2,6 +2,7 @@
 
 use capture_agent::engine::Engine;
 use capture_agent::listener::Listener;
+use capture_agent::output::aside;
 use capture_agent::selection::{Sample, Selection};
 use capture_agent::source::Item;
 use capture_agent::source::file::FileError;
@@ -67,6 +68,6 @@ fn pump(
             Ok(Some(Item::Segment(segment))) => engine.segment(&segment, reader),
         }
     };
-    files.notes().iter().for_each(|note| eprintln!("{note}"));
+    files.notes().iter().for_each(aside::say);
     read
 }

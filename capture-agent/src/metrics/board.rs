@@ -60,24 +60,33 @@ impl Board {
         self.latest.send_replace(Some(snapshot));
     }
 
-    /// A fresh snapshot, and whether it is one: it is the latest before where none comes in time, and
-    /// none where there never was one.
-    pub(super) async fn look(&self) -> (Option<Snapshot>, bool) {
+    /// A fresh snapshot; the latest before where none comes in time, which of a live capture is a
+    /// trouble of its own; and none where there never was one.
+    pub(super) async fn look(&self) -> Option<Snapshot> {
         let mut latest = self.latest.subscribe();
         let is_young = |it: &Snapshot| it.drawn_up.elapsed() < LEAST_AGE;
         if latest.borrow_and_update().as_ref().is_some_and(is_young) {
-            return (self.completed(&latest), true);
+            return self.completed(&latest, true);
         }
         self.is_asked.store(true, Ordering::Relaxed);
         self.conductor.get().into_iter().for_each(Thread::unpark);
         let is_fresh = matches!(timeout(PATIENCE, latest.changed()).await, Ok(Ok(())));
-        (self.completed(&latest), is_fresh)
+        self.completed(&latest, is_fresh)
     }
 
-    fn completed(&self, latest: &watch::Receiver<Option<Snapshot>>) -> Option<Snapshot> {
+    fn completed(
+        &self,
+        latest: &watch::Receiver<Option<Snapshot>>,
+        is_fresh: bool,
+    ) -> Option<Snapshot> {
         let mut snapshot = latest.borrow().clone()?;
         self.progress.fill(&mut snapshot.stats);
         snapshot.troubles.extend(self.progress.faults());
+        // A reader that waits for a pipe has nothing to say, and need not.
+        if !is_fresh && snapshot.live.is_some() {
+            let age = snapshot.drawn_up.elapsed().as_secs();
+            snapshot.troubles.push(format!("the capture has not answered for {age} s"));
+        }
         Some(snapshot)
     }
 }
@@ -89,6 +98,7 @@ mod tests {
 
     use super::*;
     use crate::event::Stats;
+    use crate::metrics::Live;
     use crate::output::Outputs;
 
     fn board() -> Board {
@@ -102,17 +112,18 @@ mod tests {
         Snapshot { drawn_up, stats, queues: Vec::new(), live: None, troubles: Vec::new() }
     }
 
-    fn look(board: &Board) -> (Option<u64>, bool) {
+    /// What is found, and whether all is well.
+    fn look(board: &Board) -> Option<(u64, bool)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (snapshot, is_fresh) = runtime.block_on(board.look());
-        (snapshot.map(|snapshot| snapshot.stats.engine.flows_opened), is_fresh)
+        let snapshot = runtime.block_on(board.look())?;
+        Some((snapshot.stats.engine.flows_opened, snapshot.troubles.is_empty()))
     }
 
     #[test]
     fn nothing_is_drawn_up_that_nobody_asks_for() {
         let board = board();
         assert!(!board.is_asked());
-        assert_eq!(look(&board), (None, false));
+        assert_eq!(look(&board), None);
         assert!(board.is_asked() && !board.is_asked());
     }
 
@@ -134,10 +145,13 @@ mod tests {
         while board.conductor.get().is_none() {
             thread::yield_now();
         }
-        assert_eq!(look(&board), (Some(2), true));
+        assert_eq!(look(&board), Some((2, true)));
         conductor.join().unwrap();
-        // Where nobody answers any more, there is still what was.
+        // Where nobody answers any more, there is still what was; of a live capture all is not well then.
         board.publish(Snapshot { drawn_up: old, ..snapshot(3) });
-        assert_eq!(look(&board), (Some(3), false));
+        assert_eq!(look(&board), Some((3, true)));
+        let live = Some(Live { rings: Vec::new(), interfaces: 1 });
+        board.publish(Snapshot { drawn_up: old, live, ..snapshot(4) });
+        assert_eq!(look(&board), Some((4, false)));
     }
 }

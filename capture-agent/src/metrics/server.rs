@@ -111,7 +111,7 @@ async fn answer(
 }
 
 async fn metrics(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
-    let (Some(snapshot), _) = board.look().await else {
+    let Some(snapshot) = board.look().await else {
         return text(StatusCode::SERVICE_UNAVAILABLE, "the capture has not begun yet\n");
     };
     let accepts = request.headers().get_all(header::ACCEPT);
@@ -123,16 +123,10 @@ async fn metrics(request: &Request<Incoming>, board: &Board) -> Response<Full<By
 }
 
 async fn health(board: &Board) -> Response<Full<Bytes>> {
-    let (Some(snapshot), is_fresh) = board.look().await else {
+    let Some(snapshot) = board.look().await else {
         return text(StatusCode::SERVICE_UNAVAILABLE, "the capture has not begun yet\n");
     };
-    let mut troubles = snapshot.troubles;
-    // A reader that waits for a pipe has nothing to say, and need not.
-    if !is_fresh && snapshot.live.is_some() {
-        let age = snapshot.drawn_up.elapsed().as_secs();
-        troubles.push(format!("the capture has not answered for {age} s"));
-    }
-    match &troubles[..] {
+    match &snapshot.troubles[..] {
         [] => text(StatusCode::OK, "ok\n"),
         troubles => text(StatusCode::SERVICE_UNAVAILABLE, &(troubles.join("\n") + "\n")),
     }

@@ -4,6 +4,7 @@
 //! The terminal is the process's own, so there is one such line for all of it.
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::sync::{PoisonError, RwLock};
 
 use indicatif::ProgressBar;
@@ -24,9 +25,11 @@ pub fn write<T>(write: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Says something on standard error.
+/// Says something on standard error, in one piece. That nobody hears it, as where its reader is gone or
+/// its disk is full, is nothing to end for.
 pub fn say(what: impl Display) {
-    write(|| eprintln!("{what}"));
+    let line = format!("{what}\n");
+    let _ = write(|| io::stderr().write_all(line.as_bytes()));
 }
 
 /// Takes the line away for good, before the process ends. What is just being written is waited for.

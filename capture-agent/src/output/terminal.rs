@@ -15,6 +15,7 @@ use anstream::{AutoStream, ColorChoice};
 use unicode_width::UnicodeWidthChar as _;
 
 use super::style::Style;
+use crate::notation::escape;
 
 /// How wide a terminal is that does not tell.
 const USUAL_COLUMNS: usize = 80;
@@ -154,6 +155,12 @@ impl Screen {
         let text = text.to_string();
         let is_styled = self.has_colour && !text.is_empty();
         if is_styled { format!("{style}{text}{style:#}") } else { text }
+    }
+
+    /// Bytes that nobody vouches for, with what could steer the terminal or can't be shown spelt out.
+    #[must_use]
+    pub fn visible(self, bytes: &[u8]) -> String {
+        self.shown(escape::visible(bytes)).into_owned()
     }
 
     /// A text with what can't be shown spelt out as `\u{NNNN}`. Control characters are left alone: what

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use capture_agent::output::aside;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command};
 
@@ -67,7 +68,7 @@ fn resolve_by(
             .extend(of_called.get_raw(arg.get_id().as_str()).into_iter().flatten().map(Into::into));
     }
     for unknown in environment::unknown(command) {
-        eprintln!("capture-agent: {unknown}");
+        aside::say(format_args!("capture-agent: {unknown}"));
     }
     let matches =
         parser.clone().try_get_matches_from(&whole).map_err(|error| explained(error, &settings))?;

@@ -157,7 +157,7 @@ impl Endpoints {
         self.table.len()
     }
 
-    /// Whether there was no exchange.
+    /// Whether none is told apart, as where there was no exchange.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()

@@ -68,7 +68,7 @@ pub fn at_a_glance(stats: &Stats, endpoints: Option<&Endpoints>, screen: Screen)
     if let Some(classes) = classes(stats) {
         lines.extend(wrapped(&classes, INDENT, screen));
     }
-    if let Some(endpoints) = endpoints.filter(|endpoints| !endpoints.is_empty()) {
+    if let Some(endpoints) = endpoints {
         lines.extend(table::lines(endpoints, screen));
         lines.extend(missed(endpoints).iter().flat_map(|it| wrapped(it, INDENT, screen)));
     }
@@ -114,6 +114,12 @@ fn missed(endpoints: &Endpoints) -> Option<String> {
     let missed = endpoints.missed();
     let told_apart = endpoints.len();
     (missed > 0).then(|| {
+        if told_apart == 0 {
+            return format!(
+                "There were too many endpoints to tell any apart: none has more than {}.",
+                counted(missed, "exchange")
+            );
+        }
         format!(
             "There were too many endpoints to tell all apart: each of these may have had up to \
              {missed} exchanges more, and of those with fewer some are not among the {told_apart} \

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use super::INDENT;
 use crate::event::Endpoints;
 use crate::event::endpoints::{Endpoint, Named};
-use crate::output::escape::visible;
 use crate::output::style::{self, Style};
 use crate::output::terminal::{Screen, width};
 
@@ -86,8 +85,9 @@ pub(super) fn lines(endpoints: &Endpoints, screen: Screen) -> Vec<String> {
     let (frequent, slowest) = (endpoints.most_frequent(ROWS), endpoints.slowest(ROWS));
     let mut rows = Vec::new();
     // Where all are in the first list, a second one says nothing new.
+    let is_all = endpoints.len() <= ROWS && endpoints.missed() == 0;
     let has_all = endpoints.len() <= ROWS || slowest.is_empty();
-    rows.push(Row::title(if endpoints.len() <= ROWS {
+    rows.push(Row::title(if is_all || endpoints.is_empty() {
         "endpoints"
     } else {
         "most frequent endpoints"
@@ -97,7 +97,7 @@ pub(super) fn lines(endpoints: &Endpoints, screen: Screen) -> Vec<String> {
         rows.push(Row::title("slowest endpoints, by 95%"));
         rows.extend(slowest.into_iter().map(|it| Row::endpoint(it, screen)));
     }
-    if endpoints.len() > 1 {
+    if !is_all || endpoints.len() > 1 {
         rows.push(Row { name: "all".to_owned(), endpoint: Some(&all) });
     }
     let grid = Grid::fitted(&rows, screen);
@@ -121,7 +121,7 @@ impl<'a> Row<'a> {
     }
 
     fn endpoint((name, endpoint): Named<'a>, screen: Screen) -> Self {
-        let name = screen.shown(visible(name));
+        let name = screen.visible(name);
         Self { name: format!("{INDENT}{name}"), endpoint: Some(endpoint) }
     }
 
