@@ -1,10 +1,12 @@
 //! The command on capture files: what it writes, and how it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use crate::support::agent::Agent;
@@ -112,6 +114,45 @@ fn verbose_text_has_heads_then_bodies() {
     assert!(heads.contains("< Content-Length: 5\n") && !heads.contains("hello"), "{heads}");
     let bodies = Agent::read(&file).args(["-vv"]).run().stdout;
     assert!(bodies.contains("< Content-Length: 5\n< \n< hello\n"), "{bodies}");
+}
+
+#[test]
+fn verbose_text_says_how_much_of_a_body_it_leaves_out() {
+    let folder = folder();
+    let shown = |fields: &str, body: &[u8], args: &[&str]| {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+        let conversation = Conversation::new("10.0.0.5:51234", "10.0.0.1:80")
+            .open()
+            .client_sends(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            .server_sends(&[head.as_bytes(), body].concat())
+            .close();
+        let file = folder.path().join("body.pcap");
+        fs::write(&file, pcap_of(&conversation.segments())).unwrap();
+        Agent::read(&file).args(["-vv"]).args(args).run().stdout
+    };
+    let gzip = |body: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    };
+    let coded = "Content-Encoding: gzip\r\n";
+    // Shorter than what was sent, and all of it is there.
+    let hello = shown(coded, &gzip(b"hello"), &[]);
+    assert!(hello.contains("< hello\n\n") && !hello.contains("more"), "{hello}");
+    // Longer than what was sent.
+    let long = shown(coded, &gzip(&[b'x'; 1_000]), &["--bodies=100"]);
+    assert!(long.contains(&format!("< {}\n< (900 bytes more)\n", "x".repeat(100))), "{long}");
+    let binary = shown(coded, &gzip(&[0; 1_000]), &[]);
+    assert!(binary.contains("< (488 bytes more)\n"), "{binary}");
+    let plain = shown("", b"hello, world", &["--bodies=5"]);
+    assert!(plain.contains("< hello\n< (7 bytes more)\n"), "{plain}");
+    // A secret that is hidden is none that is left out.
+    let form = shown(
+        "Content-Type: application/x-www-form-urlencoded\r\n",
+        b"password=correct-horse-battery-staple",
+        &[],
+    );
+    assert!(!form.contains("staple") && !form.contains("more"), "{form}");
 }
 
 #[test]

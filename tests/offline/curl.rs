@@ -96,6 +96,10 @@ fn a_request_is_sent_again_as_it_was() {
     assert_sent_again("GET / HTTP/1.1\r\nHost: SERVER\r\nX-Empty:\r\nX: 1\r\nX: 2\r\n\r\n", b"");
     // A host that no resolver knows.
     assert_sent_again("GET / HTTP/1.1\r\nHost: shop.invalid\r\nCookie: a=b\r\n\r\n", b"");
+    // Hosts that curl would write in another way.
+    for host in ["shop.invalid:80", "shop.invalid:", "0x7f.1", "[0:0::1]"] {
+        assert_sent_again(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), b"");
+    }
     assert_sent_again("HEAD /x HTTP/1.0\r\nHost: SERVER\r\n\r\n", b"");
     assert_sent_again("OPTIONS * HTTP/1.1\r\nHost: SERVER\r\n\r\n", b"");
     assert_sent_again("DELETE /a/../b%2F/./c#d HTTP/1.1\r\nHost: SERVER\r\n\r\n", b"");

@@ -57,7 +57,7 @@ fn visible_but<'a>(bytes: &'a [u8], keep: &[char]) -> Cow<'a, str> {
 /// which one text can pass for another.
 pub(crate) fn steers(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -74,6 +74,7 @@ mod tests {
     fn nothing_reaches_the_terminal_that_steers_it() {
         assert_eq!(visible(b"a\x1b[31mb\r\nc"), "a\\x1b[31mb\\x0d\\x0ac");
         assert_eq!(visible("\u{9b}1m\u{202e}x".as_bytes()), "\\u{9b}1m\\u{202e}x");
+        assert_eq!(visible("\u{61c}x\u{200f}".as_bytes()), "\\u{61c}x\\u{200f}");
         assert_eq!(visible_lines(b"a\r\n\tb\x07"), "a\\x0d\n\tb\\x07");
         assert_eq!(visible(b"/plain?q=1"), "/plain?q=1");
     }

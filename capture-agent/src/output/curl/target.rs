@@ -1,5 +1,7 @@
 //! Where a request goes: a URL that curl sends as it was, and the server that was asked.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::http::head::RequestHead;
 use crate::segment::Endpoint;
 
@@ -10,7 +12,7 @@ pub(super) struct Target<'a> {
     pub(super) connect_to: Option<String>,
     /// What is sent in the request line, where curl would not send the URL's path for it.
     pub(super) request_target: Option<&'a [u8]>,
-    /// The value of the field `Host` that the URL stands for.
+    /// The value of the field `Host`, where the URL has curl send it as it is.
     pub(super) host: Option<&'a [u8]>,
 }
 
@@ -27,7 +29,7 @@ pub(super) fn of(head: &RequestHead, server: Endpoint) -> Target<'_> {
         url,
         connect_to: (!is_found).then(|| format!("::{with_port}")),
         request_target: (!is_sent).then_some(target),
-        host,
+        host: host.filter(|host| is_kept(host)),
     }
 }
 
@@ -51,11 +53,34 @@ fn is_authority(host: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let is_host = match literal {
         Some(address) => {
-            std::str::from_utf8(address).is_ok_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok())
+            std::str::from_utf8(address).is_ok_and(|it| it.parse::<Ipv6Addr>().is_ok())
         }
         None => !name.is_empty() && name.iter().all(is_name),
     };
     is_host && (port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// Whether curl sends this host as it stands in a URL: the port of HTTP it leaves out, and an address
+/// it writes in the usual way, also one that is a number as in `127.1`.
+fn is_kept(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !host.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let is_usual = |port: &str| port != "80" && !port.is_empty() && !port.starts_with('0');
+    let literal = name.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    port.is_none_or(is_usual)
+        && match literal {
+            Some(text) => text.parse::<Ipv6Addr>().is_ok_and(|it| it.to_string() == text),
+            None => !name.starts_with(|it: char| it.is_ascii_digit()) || is_no_number(name),
+        }
+}
+
+/// Whether this is an address as it is usually written, or none in any way.
+fn is_no_number(name: &str) -> bool {
+    let is_of_number = |it: char| it.is_ascii_hexdigit() || matches!(it, 'x' | 'X' | '.');
+    name.parse::<Ipv4Addr>().is_ok() || !name.chars().all(is_of_number)
 }
 
 /// Whether curl sends this path and query as they are: neither spaces, fragments and what is beyond
@@ -82,6 +107,17 @@ mod tests {
             ["", "a/b", "u@h", "h:x", "h:70000", "h:0", "a b", "[x]", "h#", "::1", "a:1:2", "h?"]
         {
             assert!(!is_authority(odd.as_bytes()), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_curl_would_change_is_given_as_a_field() {
+        for host in ["h", "Example.com:8080", "[::1]:81", "10.0.0.1", "10.0.0.1:81", "3com.com"] {
+            assert!(is_kept(host.as_bytes()), "{host}");
+        }
+        for odd in ["h:80", "h:", "h:081", "127.1", "0x7f.1", "010.0.0.1", "[0:0::1]", "2130706433"]
+        {
+            assert!(!is_kept(odd.as_bytes()), "{odd}");
         }
     }
 

@@ -92,11 +92,10 @@ impl Text {
         for line in &shown.lines {
             self.said(prefix, line, writer)?;
         }
-        let left_out = body.wire_bytes.saturating_sub(shown.of_bytes as u64);
-        if left_out > 0 {
-            self.wrapped(prefix, &format!("({left_out} bytes more)"), usize::MAX, DIM, writer)?;
+        match left_out(body, head, shown.of_bytes) {
+            Some(note) => self.wrapped(prefix, &note, usize::MAX, DIM, writer),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn said(&self, prefix: &str, line: &str, writer: &mut impl Write) -> io::Result<()> {
@@ -130,6 +129,24 @@ impl Text {
             writeln!(writer, "{prefix}{indent}{row}")?;
         }
         Ok(())
+    }
+}
+
+/// What is to be said of the bytes that are not among those that are shown, if there are any. How many
+/// that are is not known of a coded body that was not decoded to its end.
+fn left_out(body: &Body, head: &Head, shown_bytes: usize) -> Option<String> {
+    let kept = body.content.len();
+    // Where secrets are hidden, what is whole may be longer or shorter than what was sent.
+    let is_whole = kept > 0 && body.bytes.is_some() && !body.truncated;
+    let is_coded = body.decoded && head.value("content-encoding").is_some();
+    let bytes = match body.bytes {
+        _ if is_whole => Some(kept as u64),
+        Some(bytes) => Some(bytes),
+        None => (!is_coded).then_some(body.wire_bytes),
+    };
+    match bytes.map(|bytes| bytes.saturating_sub(shown_bytes as u64)) {
+        Some(more @ 1..) => Some(format!("({more} bytes more)")),
+        _ => (body.truncated || shown_bytes < kept).then(|| "(and more)".to_owned()),
     }
 }
 

@@ -120,9 +120,7 @@ impl Follower {
         let mut notices = Vec::new();
         for iface in iface::named(&self.wanted.ifaces, all)? {
             let attached = self.attach(&iface, monitor)?;
-            let there = || all.iter().map(|iface| &*iface.name).collect::<Vec<_>>().join(", ");
-            let gone = || LiveError::NoSuchInterface { name: iface.name.clone(), there: there() };
-            notices.push(Notice::Attached(attached.ok_or_else(gone)?));
+            notices.push(Notice::Attached(attached.ok_or_else(|| iface::gone(&iface, all))?));
         }
         for pattern in self.wanted.ifaces.clone() {
             if !all.iter().any(|iface| pattern.matches(&iface.name)) {

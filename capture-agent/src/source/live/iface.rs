@@ -111,14 +111,23 @@ pub(super) fn named(wanted: &[IfacePattern], all: &[Iface]) -> Result<Vec<Iface>
 
 fn check<'a>(name: &str, all: &'a [Iface]) -> Result<&'a Iface, LiveError> {
     let Some(iface) = all.iter().find(|iface| iface.name == name) else {
-        let there = all.iter().map(|iface| iface.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(LiveError::NoSuchInterface { name: name.to_owned(), there });
+        return Err(no_such(name, all.iter()));
     };
     iface.check_frames()?;
     if !iface.up {
         return Err(LiveError::InterfaceDown(name.to_owned()));
     }
     Ok(iface)
+}
+
+/// An interface that was among these when it was looked for, and has gone since.
+pub(super) fn gone(iface: &Iface, all: &[Iface]) -> LiveError {
+    no_such(&iface.name, all.iter().filter(|other| other.index != iface.index))
+}
+
+fn no_such<'a>(name: &str, there: impl Iterator<Item = &'a Iface>) -> LiveError {
+    let there = there.map(|iface| iface.name.as_str()).collect::<Vec<_>>().join(", ");
+    LiveError::NoSuchInterface { name: name.to_owned(), there }
 }
 
 #[cfg(test)]
@@ -147,6 +156,14 @@ mod tests {
             "the interface 'tun0' carries no Ethernet frames; choose one that does, or 'lo'"
         );
         assert!(check("lo", &all).is_ok());
+    }
+
+    #[test]
+    fn what_has_gone_is_not_among_those_that_are_there() {
+        let gone_one = Iface { index: 2, ..iface("eth0", libc::ARPHRD_ETHER, true) };
+        let all = [iface("lo", libc::ARPHRD_LOOPBACK, true), gone_one.clone()];
+        let told = gone(&gone_one, &all).to_string();
+        assert_eq!(told, "there is no interface 'eth0'; there are: lo");
     }
 
     #[test]
