@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 pub(super) use capture_agent::output::Stop;
@@ -16,11 +16,31 @@ use tokio::sync::oneshot;
 /// How long the end of the process waits for the terminal.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Asks the capture to end; who asks twice does not want to wait.
-fn set_or_exit(stop: &Stop, status: i32) {
-    if stop.set() {
-        clear_line();
-        std::process::exit(status);
+/// What comes so soon after a signal is the same one again: `timeout` signals its child, and then the
+/// group that its child is in.
+const ECHO: Duration = Duration::from_millis(200);
+
+/// Who asks for the end of the capture: the status that the first signal stands for, and when it came.
+struct Asked {
+    stop: Stop,
+    first: Option<(i32, Instant)>,
+}
+
+impl Asked {
+    /// Asks the capture to end. Returns whether that was asked for before: who asks twice does not want
+    /// to wait.
+    fn ask(&mut self, status: i32, now: Instant) -> bool {
+        let (first, at) = *self.first.get_or_insert((status, now));
+        let was_asked = self.stop.set();
+        let is_echo = first == status && now.duration_since(at) < ECHO;
+        was_asked && !is_echo
+    }
+
+    fn ask_or_exit(&mut self, status: i32) {
+        if self.ask(status, Instant::now()) {
+            clear_line();
+            std::process::exit(status);
+        }
     }
 }
 
@@ -81,6 +101,7 @@ impl Control {
         self.runtime.block_on(async {
             let (done, mut finished) = oneshot::channel();
             let seen = self.stop.clone();
+            let mut asked = Asked { stop: self.stop.clone(), first: None };
             let worker = thread::Builder::new().name("capture".to_owned()).spawn(move || {
                 let result = work(seen);
                 // The main thread waits for this; if it is gone, so is the process.
@@ -95,9 +116,9 @@ impl Control {
                     _ = &mut finished => break,
                     _ = self.interrupt.recv() => {
                         INTERRUPTED.store(true, Ordering::Relaxed);
-                        set_or_exit(&self.stop, 130);
+                        asked.ask_or_exit(130);
                     }
-                    _ = self.terminate.recv() => set_or_exit(&self.stop, 143),
+                    _ = self.terminate.recv() => asked.ask_or_exit(143),
                     result = &mut beside, if beside_runs => {
                         result?;
                         beside_runs = false;
@@ -106,5 +127,28 @@ impl Control {
             }
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_twice_does_not_wait_and_an_echo_is_not_asking() {
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let asked = || {
+            let mut asked = Asked { stop: Stop::default(), first: None };
+            assert!(!asked.ask(130, start));
+            assert!(asked.stop.is_set());
+            asked
+        };
+        assert!(!asked().ask(130, after(1)));
+        assert!(asked().ask(130, after(201)));
+        assert!(asked().ask(143, after(1)));
+        let mut echoed = asked();
+        assert!(!echoed.ask(130, after(1)));
+        assert!(echoed.ask(130, after(1_000)));
     }
 }

@@ -17,8 +17,8 @@ pub(super) fn why(stats: &Stats) -> Option<String> {
         let says = if is_of_files {
             "There is no packet in there."
         } else {
-            "No packet came by. Is it the interface that clients come in by? With `--iface lo` the \
-             agent sees what stays on this host."
+            "No packet came by. Is it the interface that clients come in by? What stays on this host \
+             is on `lo`."
         };
         return Some(says.to_owned());
     }
