@@ -105,12 +105,23 @@ fn write_segment(segment: &[u8], name: &mut Vec<u8>) {
 
 /// Whether this names one thing out of many: a number, a UUID, a hash, a date, a token, an address.
 fn is_id(segment: &[u8]) -> bool {
+    if is_web_token(segment) {
+        return true;
+    }
     let digits = segment.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {
         return is_address(segment);
     }
     let is_number = digits == segment.len();
     is_number || is_hexadecimal(segment) || is_token(segment) || is_address(segment)
+}
+
+/// A JSON Web Token (RFC 7519) in its compact form, whose first part begins as an object in JSON does.
+fn is_web_token(segment: &[u8]) -> bool {
+    let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    segment.starts_with(b"eyJ")
+        && segment.contains(&b'.')
+        && segment.iter().all(|byte| is_base64url(byte) || *byte == b'.')
 }
 
 /// So it is if it has a digit of base 10, too.
@@ -161,6 +172,7 @@ mod tests {
             ("/images/1234.jpg", "/images/{id}.jpg"),
             ("/t/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/t/{id}"),
             ("/day/2026-11-22", "/day/{id}"),
+            ("/reset/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.sig-of_it/form", "/reset/{id}/form"),
             ("/mail/jo.public@example.com/inbox", "/mail/{id}/inbox"),
             ("/cart;jsessionid=1A530637289A03B07199A44E8D531427", "/cart"),
         ] {
